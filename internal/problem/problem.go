@@ -1,0 +1,119 @@
+// Package problem makes the errors that Panal's services answer with, and turns
+// any error into an api.Problem. Every kind has its title and its HTTP status
+// here and nowhere else.
+package problem
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"syscall"
+
+	"github.com/panalvm/panal/api"
+)
+
+type class struct {
+	status int
+	title  string
+}
+
+var classes = map[api.Kind]class{
+	api.KindInvalid:     {422, "The request is not valid"},
+	api.KindNotFound:    {404, "There is no such object"},
+	api.KindAmbiguous:   {409, "The name fits several objects"},
+	api.KindExists:      {409, "It exists already"},
+	api.KindConflict:    {409, "The object has changed since it was read"},
+	api.KindWrongState:  {409, "Not possible in this state"},
+	api.KindBusy:        {409, "Something else is at work on it"},
+	api.KindEdited:      {409, "The machine's folder was changed by hand"},
+	api.KindUnreadable:  {422, "A file cannot be read"},
+	api.KindUnsupported: {422, "This host cannot do it"},
+	api.KindMissing:     {422, "A program is not installed"},
+	api.KindNoSpace:     {507, "The disk is full"},
+	api.KindGone:        {410, "The events are no longer kept"},
+	api.KindRefused:     {403, "Not allowed"},
+	api.KindTooLarge:    {413, "The request is too large"},
+	api.KindCancelled:   {409, "It was cancelled"},
+	api.KindUnavailable: {503, "The daemon cannot answer now"},
+	api.KindInternal:    {500, "A defect of Panal"},
+}
+
+// New makes a problem of a kind. Detail says what was attempted, on what, and
+// why it failed; help says what to do, and may be empty.
+func New(kind api.Kind, help, detail string, args ...any) *api.Problem {
+	p := &api.Problem{Kind: kind, Help: help, Detail: fmt.Sprintf(detail, args...)}
+	return complete(p)
+}
+
+// Invalid makes a problem that lists everything wrong with a request.
+func Invalid(errs []api.FieldError, detail string, args ...any) *api.Problem {
+	p := New(api.KindInvalid, "", detail, args...)
+	p.Errors = errs
+	return p
+}
+
+// Status is the HTTP status of a kind.
+func Status(kind api.Kind) int { return classes[kind].status }
+
+// KindOf is the kind that fits an HTTP status best, for errors that do not
+// come from Panal's own code.
+func KindOf(status int) api.Kind {
+	switch {
+	case status == 404 || status == 405:
+		return api.KindNotFound
+	case status == 413:
+		return api.KindTooLarge
+	case status == 403 || status == 401:
+		return api.KindRefused
+	case status == 503:
+		return api.KindUnavailable
+	case status >= 500:
+		return api.KindInternal
+	default:
+		return api.KindInvalid
+	}
+}
+
+// Kinder is an error that knows its kind and what would help. The packages
+// that decide what is wrong (machine, state, media …) implement it so that
+// they need not know of HTTP.
+type Kinder interface {
+	error
+	// ProblemKind is the kind of the problem.
+	ProblemKind() api.Kind
+	// ProblemHelp says what to do about it; empty for nothing to say.
+	ProblemHelp() string
+}
+
+// Of turns any error into a problem: one that is in its chain already is taken
+// as it is but with the whole chain's text, a [Kinder] by its word, the
+// system's own errors by their meaning, and the rest are defects.
+func Of(err error) *api.Problem {
+	var p *api.Problem
+	var kinder Kinder
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &p):
+		return complete(p)
+	case errors.As(err, &kinder):
+		return New(kinder.ProblemKind(), kinder.ProblemHelp(), "%s", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return New(api.KindNoSpace, "free some space and try again", "%s", err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return New(api.KindUnreadable, "check the permissions", "%s", err)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EIO):
+		return New(api.KindUnreadable, "", "%s", err)
+	case errors.Is(err, context.Canceled):
+		return New(api.KindCancelled, "", "%s", err)
+	}
+	return New(api.KindInternal, "please report this", "%s", err)
+}
+
+func complete(p *api.Problem) *api.Problem {
+	c := classes[p.Kind]
+	p.Type = "urn:panal:problem:" + string(p.Kind)
+	p.Title, p.Status = c.title, c.status
+	return p
+}
