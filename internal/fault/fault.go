@@ -1,0 +1,149 @@
+// Package fault lets tests strike the daemon at named places. Code that must
+// survive a crash or a full disk between two of its steps says
+//
+//	if err := fault.At(ctx, "create.folder-made"); err != nil {
+//		return err
+//	}
+//
+// there. Nothing happens unless the context carries a [Plan]; `panal daemon`
+// puts one in when PANAL_FAULT is set, and says so in its log. A plan is a list
+// of rules joined by commas:
+//
+//	kill:save.*        kill the process at the first place whose name matches
+//	kill:*@17          ... at the 17th place passed, whatever its name
+//	fail:create.disk   the place returns an error, every time from the first on
+//	nospace:*@3        the place returns ENOSPC, from the third on
+//	trace:/tmp/places  append the name of every place passed to a file
+//
+// A test runs an operation once with trace to learn the places, then once for
+// every place with kill, and looks at what is left.
+package fault
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+)
+
+// Plan is what is to go wrong. Its zero value does nothing.
+type Plan struct {
+	mu    sync.Mutex // guards the counts of the rules
+	rules []*rule
+}
+
+type rule struct {
+	action, pattern string
+	from, passed    int
+}
+
+type planKey struct{}
+
+// Parse reads a plan in the language of the package comment.
+func Parse(text string) (*Plan, error) {
+	plan := &Plan{}
+	for word := range strings.SplitSeq(text, ",") {
+		if word == "" {
+			continue
+		}
+		parsed, err := parseRule(word)
+		if err != nil {
+			return nil, err
+		}
+		plan.rules = append(plan.rules, parsed)
+	}
+	return plan, nil
+}
+
+func parseRule(word string) (*rule, error) {
+	action, pattern, found := strings.Cut(word, ":")
+	if !found || pattern == "" {
+		return nil, fmt.Errorf("fault %q: want ACTION:PLACE", word)
+	}
+	r := &rule{action: action, pattern: pattern, from: 1}
+	switch action {
+	case "trace":
+		return r, nil
+	case "kill", "fail", "nospace":
+	default:
+		return nil, fmt.Errorf("fault %q: there is no action %q", word, action)
+	}
+	place, count, counted := strings.Cut(pattern, "@")
+	if counted {
+		n, err := strconv.Atoi(count)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("fault %q: %q is no count", word, count)
+		}
+		r.pattern, r.from = place, n
+	}
+	if _, err := path.Match(r.pattern, ""); err != nil {
+		return nil, fmt.Errorf("fault %q: %w", word, err)
+	}
+	return r, nil
+}
+
+// With returns a context under which the plan is carried out.
+func With(ctx context.Context, plan *Plan) context.Context {
+	return context.WithValue(ctx, planKey{}, plan)
+}
+
+// At marks a place. It returns nil, or the error the plan asks for there; or it
+// does not return, when the plan asks for the process to be killed.
+func At(ctx context.Context, place string) error {
+	plan, _ := ctx.Value(planKey{}).(*Plan)
+	if plan == nil {
+		return nil
+	}
+	return plan.at(place)
+}
+
+func (p *Plan) at(place string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.rules {
+		if r.action == "trace" {
+			if err := trace(r.pattern, place); err != nil {
+				return err
+			}
+			continue
+		}
+		if matched, _ := path.Match(r.pattern, place); !matched {
+			continue
+		}
+		if r.passed++; r.passed < r.from {
+			continue
+		}
+		if err := strike(r.action, place); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func strike(action, place string) error {
+	switch action {
+	case "kill":
+		// SIGKILL cannot be caught: nothing is flushed, closed or undone.
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	case "nospace":
+		return fmt.Errorf("at %s: %w", place, syscall.ENOSPC)
+	}
+	return fmt.Errorf("at %s: a fault was asked for", place)
+}
+
+func trace(file, place string) error {
+	out, err := os.OpenFile(file, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		return fmt.Errorf("trace of faults: %w", err)
+	}
+	if _, err := fmt.Fprintln(out, place); err != nil {
+		_ = out.Close()
+		return fmt.Errorf("trace of faults: %w", err)
+	}
+	return out.Close()
+}
