@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/panalvm/panal/internal/qmp/framing"
 )
@@ -26,6 +27,9 @@ type Client struct {
 	writing chan struct{}
 	// passing holds one token: who has it may send a file. See sendWithFile.
 	passing chan struct{}
+	// drawing holds one token: who has it may use canvas.
+	drawing chan struct{}
+	canvas  *canvas
 
 	// mu is never held during input or output.
 	mu      sync.Mutex
@@ -58,6 +62,7 @@ func New(ctx context.Context, conn net.Conn) (*Client, error) {
 		done:    make(chan struct{}),
 		writing: make(chan struct{}, 1),
 		passing: make(chan struct{}, 1),
+		drawing: make(chan struct{}, 1),
 		calls:   map[uint64]*call{},
 	}
 	if err := framing.Within(ctx, conn.SetReadDeadline, c.readGreeting); err != nil {
@@ -108,7 +113,17 @@ func (c *Client) Close() error {
 	c.fail(net.ErrClosed)
 	<-c.done
 	c.events.abandon()
+	c.dropCanvas()
 	return nil
+}
+
+func (c *Client) dropCanvas() {
+	c.drawing <- struct{}{}
+	defer func() { <-c.drawing }()
+	if c.canvas != nil {
+		c.canvas.close()
+		c.canvas = nil
+	}
 }
 
 // read takes in what QEMU sends until the connection ends.
@@ -169,6 +184,10 @@ func lineError(err error) error {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("qemu ended the connection within a message: %w", io.EOF)
+	case errors.Is(err, syscall.ECONNRESET):
+		// The kernel's word for an end with something of ours unread, even the
+		// newline after "quit".
+		return fmt.Errorf("qemu ended the connection: %w", io.EOF)
 	default:
 		return err
 	}

@@ -27,8 +27,6 @@ type fakeQEMU struct {
 	t    *testing.T
 	conn *net.UnixConn
 	in   *bufio.Reader
-	// files are those that came with commands.
-	files []*os.File
 }
 
 // command is what the fake received.

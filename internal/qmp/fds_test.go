@@ -126,3 +126,51 @@ func TestAddFDArguments(t *testing.T) {
 		}
 	}
 }
+
+// A picture whose caller gave up may still come: the next is drawn elsewhere.
+func TestScreendumpAbandoned(t *testing.T) {
+	client, fake := start(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	var picture []byte
+	draw := func(ctx context.Context) func() error {
+		return background(func() (err error) {
+			picture, err = client.Screendump(ctx)
+			return err
+		})
+	}
+	first := draw(ctx)
+	late := fake.takeCanvas(`"return": {"fdset-id": 1, "fd": 12}`)
+	lateCommand, _ := fake.receiveWithFile()
+	cancel()
+	if err := first(); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if c, _ := fake.receiveWithFile(); c.Execute != "remove-fd" {
+		t.Errorf("received %s, want remove-fd", c.Execute)
+	}
+	var canvas *os.File
+	for _, text := range []string{"second", "3rd"} {
+		wait := draw(t.Context())
+		if text == "second" {
+			canvas = fake.takeCanvas(`"return": {"fdset-id": 2, "fd": 13}`)
+		}
+		c, _ := fake.receiveWithFile()
+		_, _ = io.WriteString(late, "the first, late")
+		fake.reply(lateCommand, `"return": {}`)
+		_, _ = io.WriteString(canvas, text)
+		fake.reply(c, `"return": {}`)
+		if err := wait(); err != nil || string(picture) != text {
+			t.Errorf("got picture %q, %v, want %q", picture, err, text)
+		}
+	}
+}
+
+// takeCanvas receives add-fd and returns its file.
+func (f *fakeQEMU) takeCanvas(reply string) *os.File {
+	c, files := f.receiveWithFile()
+	if c.Execute != "add-fd" || len(files) != 1 {
+		f.t.Fatalf("received %+v with %d files, want add-fd", c, len(files))
+	}
+	f.reply(c, reply)
+	return files[0]
+}
