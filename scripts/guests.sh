@@ -5,5 +5,5 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
-[[ -d test/guests ]] || fail "test/guests is not in this checkout: there are no recipes to build guests from"
-go run ./test/guests build
+[[ -d test/guests/cmd/guests ]] || fail "test/guests is not in this checkout: there are no recipes to build guests from"
+go run ./test/guests/cmd/guests build
