@@ -67,8 +67,11 @@ func (s *Console) Read(p []byte) (int, error) {
 			continue
 		}
 		n, err := s.message.Read(p)
-		if err == io.EOF {
+		switch {
+		case err == io.EOF:
 			s.message, err = nil, nil
+		case err != nil:
+			err = s.ended(err)
 		}
 		if n > 0 || err != nil || len(p) == 0 {
 			return n, err
