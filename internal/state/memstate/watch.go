@@ -23,7 +23,8 @@ func (s *Store) Watch(ctx context.Context, prefix string, from state.Revision) i
 			fail(err)
 			return
 		}
-		for seen := from; ; seen++ {
+		// 0 is the beginning, which is the empty store.
+		for seen := max(from, first); ; seen++ {
 			changes, err := s.next(ctx, prefix, seen)
 			if err != nil {
 				fail(err)
