@@ -8,7 +8,7 @@ source scripts/lib.sh
 
 # targets prints "package target" for each.
 targets() {
-	git grep --untracked -h -o -E '^func Fuzz[A-Za-z0-9_]*' --heading --break -- '*_test.go' |
+	git grep --untracked --heading --break -h -o -E '^func Fuzz[A-Za-z0-9_]*' -- '*_test.go' |
 		awk '/_test\.go$/ {sub(/[^\/]*$/, ""); dir = $0; next} /^func/ {print "./" dir, $2}'
 }
 
