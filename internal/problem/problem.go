@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/state"
 )
 
 type class struct {
@@ -99,7 +100,7 @@ func Of(err error) *api.Problem {
 		return complete(p)
 	case errors.As(err, &kinder):
 		return New(kinder.ProblemKind(), kinder.ProblemHelp(), "%s", err)
-	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, state.ErrNoSpace):
 		return New(api.KindNoSpace, "free some space and try again", "%s", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return New(api.KindUnreadable, "check the permissions", "%s", err)
@@ -108,7 +109,29 @@ func Of(err error) *api.Problem {
 	case errors.Is(err, context.Canceled):
 		return New(api.KindCancelled, "", "%s", err)
 	}
+	if kind, known := ofStore(err); known {
+		return New(kind, "", "%s", err)
+	}
 	return New(api.KindInternal, "please report this", "%s", err)
+}
+
+// ofStore is the kind of an error of the store.
+func ofStore(err error) (api.Kind, bool) {
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		return api.KindNotFound, true
+	case errors.Is(err, state.ErrExists):
+		return api.KindExists, true
+	case errors.Is(err, state.ErrConflict):
+		return api.KindConflict, true
+	case errors.Is(err, state.ErrCompacted), errors.Is(err, state.ErrFuture):
+		return api.KindGone, true
+	case errors.Is(err, state.ErrClosed):
+		return api.KindUnavailable, true
+	case errors.Is(err, state.ErrInvalid):
+		return api.KindInvalid, true
+	}
+	return "", false
 }
 
 func complete(p *api.Problem) *api.Problem {

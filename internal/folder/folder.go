@@ -1,0 +1,204 @@
+// Package folder is a machine on disk: a tree of files that is complete in
+// itself, so that a copy of it is a machine too.
+//
+//	<machines>/<name>/
+//	  machine.json   the whole spec, readable
+//	  disks/         images that the guest writes
+//	  saved/         the saved state, when the machine is saved
+//	  nvram/         the firmware's variables
+//	  tpm/           the TPM's state
+//	  log/           QEMU's log and what the serial lines printed
+//
+// The store is the authority while the daemon runs; machine.json follows it.
+// A change is written beside the file first ([Folder.Prepare]), then committed
+// to the store with the file's digest, then renamed into place
+// ([Folder.Settle]). A daemon that finds a prepared file whose digest the
+// store knows finishes the rename; so neither a crash nor a power cut between
+// the steps makes the file look edited by hand.
+package folder
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/panalvm/panal/api"
+)
+
+// The names within a machine's folder.
+const (
+	SpecFile  = "machine.json"
+	Disks     = "disks"
+	Saved     = "saved"
+	NVRAM     = "nvram"
+	TPM       = "tpm"
+	Log       = "log"
+	preparing = SpecFile + ".new"
+)
+
+// maxSpecFile bounds machine.json: a file larger than this is not one.
+const maxSpecFile = 4 << 20
+
+// Format is the version of machine.json that this package writes.
+const Format = "panal/1"
+
+// Document is the content of machine.json.
+type Document struct {
+	Format  string    `json:"format"`
+	Created time.Time `json:"created"`
+	Spec    api.Spec  `json:"spec"`
+}
+
+// Folder is the absolute path of a machine's folder.
+type Folder string
+
+// Path is the path of something in the folder.
+func (f Folder) Path(elements ...string) string {
+	return filepath.Join(append([]string{string(f)}, elements...)...)
+}
+
+// Make makes an empty folder, private to its owner. An existing one is an
+// error that is fs.ErrExist.
+func (f Folder) Make() error {
+	if err := os.MkdirAll(filepath.Dir(string(f)), 0o755); err != nil {
+		return err
+	}
+	if err := os.Mkdir(string(f), 0o711); err != nil {
+		return err
+	}
+	for _, name := range []string{Disks, Saved, NVRAM, TPM, Log} {
+		if err := os.Mkdir(f.Path(name), 0o700); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Prepare writes a document beside machine.json and returns its digest.
+func (f Folder) Prepare(doc Document) (digest string, err error) {
+	doc.Format = Format
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(doc); err != nil {
+		return "", fmt.Errorf("encode %s: %w", f.Path(SpecFile), err)
+	}
+	if err := writeSynced(f.Path(preparing), text.Bytes()); err != nil {
+		return "", err
+	}
+	return digestOf(text.Bytes()), nil
+}
+
+// Settle puts the prepared document in place, if it is the one with this
+// digest; another one, left by a change that was never committed, is removed.
+func (f Folder) Settle(digest string) error {
+	prepared, err := os.ReadFile(f.Path(preparing))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if digestOf(prepared) != digest {
+		return os.Remove(f.Path(preparing))
+	}
+	if err := os.Rename(f.Path(preparing), f.Path(SpecFile)); err != nil {
+		return err
+	}
+	return syncDir(string(f))
+}
+
+// Read reads machine.json, strictly: unknown fields are errors, because a
+// misspelt one would otherwise be ignored in silence.
+func (f Folder) Read() (doc Document, digest string, err error) {
+	file, err := os.Open(f.Path(SpecFile))
+	if err != nil {
+		return doc, "", err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, maxSpecFile+1))
+	if err != nil {
+		return doc, "", err
+	}
+	if len(text) > maxSpecFile {
+		return doc, "", fmt.Errorf("%s is larger than %d bytes: it is no machine.json", file.Name(), maxSpecFile)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&doc); err != nil {
+		return doc, digestOf(text), fmt.Errorf("%s does not hold a machine: %w", file.Name(), describe(err, text))
+	}
+	if doc.Format != Format {
+		return doc, digestOf(text), fmt.Errorf("%s has the format %q; this version reads %q", file.Name(), doc.Format, Format)
+	}
+	return doc, digestOf(text), nil
+}
+
+// Remove removes the folder and all that is in it. One that is gone already is
+// no error.
+func (f Folder) Remove() error {
+	if err := os.RemoveAll(string(f)); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(string(f)))
+}
+
+// describe adds the line to an error of the JSON decoder.
+func describe(err error, text []byte) error {
+	offset := int64(-1)
+	var syntax *json.SyntaxError
+	var typed *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		offset = syntax.Offset
+	case errors.As(err, &typed):
+		offset = typed.Offset
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		offset = int64(len(text))
+	}
+	if offset < 0 || offset > int64(len(text)) {
+		return err
+	}
+	return fmt.Errorf("line %d: %w", 1+bytes.Count(text[:offset], []byte("\n")), err)
+}
+
+func digestOf(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// writeSynced writes a file so that it is on stable storage when it returns.
+func writeSynced(path string, text []byte) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = file.Write(text); err == nil {
+		err = file.Sync()
+	}
+	if closeErr := file.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		_ = os.Remove(path)
+	}
+	return err
+}
+
+func syncDir(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

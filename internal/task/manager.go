@@ -1,0 +1,275 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/state"
+)
+
+// kept is how many ended tasks are remembered.
+const kept = 200
+
+// errCancelled is the cause of a cancelled task's context.
+var errCancelled = errors.New("the task was cancelled")
+
+// errClosing is the cause of a task's context when the daemon is stopping.
+var errClosing = errors.New("the daemon is stopping")
+
+// Manager runs tasks and keeps their records.
+type Manager struct {
+	store   state.Store
+	tasks   *state.Collection[Record]
+	undoers map[string]Undoer
+	log     *slog.Logger
+
+	base   context.Context // ends when the manager is closed
+	cancel context.CancelCauseFunc
+	group  sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows; taken before a Run's own
+	closed  bool
+	running map[string]*Run
+	ended   []string // IDs, oldest first
+}
+
+// Open makes a manager over a store. Work is run under contexts derived from
+// ctx's values; it goes on until it ends or Close is called. Call [Manager.Recover]
+// once, before the first Begin.
+func Open(ctx context.Context, store state.Store, undoers map[string]Undoer, log *slog.Logger) *Manager {
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	return &Manager{
+		store: store, tasks: state.NewCollection[Record](store, Prefix),
+		undoers: undoers, log: log, base: base, cancel: cancel,
+		running: map[string]*Run{},
+	}
+}
+
+// Order says what a task is.
+type Order struct {
+	Kind    string // such as machine.start
+	Machine string // UUID of the machine it works on, if any
+	Name    string // that machine's name
+	// Ops are committed together with the task's record: when they do not hold,
+	// there is no task. They are how a task claims what it works on.
+	Ops []state.Op
+	// Journal is how to undo Ops.
+	Journal []Undo
+}
+
+// Work is what a task does. Its context ends when the task is cancelled. When
+// it returns an error the journal is undone; when it returns nil without having
+// called [Run.End], the task ends as done.
+type Work func(ctx context.Context, run *Run) error
+
+// Begin commits a task and its claim, starts the work, and returns at once.
+func (m *Manager) Begin(ctx context.Context, order Order, work Work) (api.Task, error) {
+	record := Record{
+		Task: api.Task{
+			ID: newID(), Kind: order.Kind, Machine: order.Machine, Name: order.Name,
+			State: api.TaskRunning, Created: time.Now().UTC(),
+		},
+		Journal: order.Journal,
+	}
+	create, err := m.tasks.CreateOp(record.ID, record)
+	if err != nil {
+		return api.Task{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return api.Task{}, problem.New(api.KindUnavailable, "try again in a moment", "%s: the daemon is stopping", order.Kind)
+	}
+	revision, err := m.store.Commit(ctx, append(order.Ops, create)...)
+	if err != nil {
+		return api.Task{}, err
+	}
+	run := newRun(m, record, revision)
+	m.running[record.ID] = run
+	m.group.Go(func() { m.carryOut(run, work) })
+	return run.task(), nil
+}
+
+// List returns all tasks that are kept, oldest first.
+func (m *Manager) List(ctx context.Context) (api.TaskList, error) {
+	objects, revision, err := m.tasks.List(ctx)
+	if err != nil {
+		return api.TaskList{}, err
+	}
+	list := api.TaskList{Revision: int64(revision), Tasks: make([]api.Task, 0, len(objects))}
+	for _, object := range objects {
+		list.Tasks = append(list.Tasks, AsTask(object))
+	}
+	slices.SortStableFunc(list.Tasks, func(a, b api.Task) int { return a.Created.Compare(b.Created) })
+	return list, nil
+}
+
+// Get returns the task with an ID, or with the only ID that begins so.
+func (m *Manager) Get(ctx context.Context, id string) (api.Task, error) {
+	list, err := m.List(ctx)
+	if err != nil {
+		return api.Task{}, err
+	}
+	var found []api.Task
+	for _, t := range list.Tasks {
+		if t.ID == id {
+			return t, nil
+		}
+		if id != "" && strings.HasPrefix(t.ID, id) {
+			found = append(found, t)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return api.Task{}, problem.New(api.KindNotFound, "`panal task list` shows those that are kept", "there is no task %q", id)
+	case 1:
+		return found[0], nil
+	}
+	return api.Task{}, problem.New(api.KindAmbiguous, "give more of it", "%d tasks begin with %q", len(found), id)
+}
+
+// Cancel asks a task to stop and to undo what it has begun. It returns at once;
+// the task has ended when its state says so.
+func (m *Manager) Cancel(ctx context.Context, id string) (api.Task, error) {
+	found, err := m.Get(ctx, id)
+	if err != nil {
+		return api.Task{}, err
+	}
+	m.mu.Lock()
+	run := m.running[found.ID]
+	m.mu.Unlock()
+	if run == nil || !run.markCancelling(ctx) {
+		return api.Task{}, problem.New(api.KindWrongState, "", "task %s (%s) has ended already", found.ID, found.Kind)
+	}
+	return run.task(), nil
+}
+
+// Recover undoes and ends the tasks that an earlier daemon left behind.
+func (m *Manager) Recover(ctx context.Context) error {
+	objects, _, err := m.tasks.List(ctx)
+	if err != nil && !errors.Is(err, state.ErrUndecodable) {
+		return fmt.Errorf("read the tasks: %w", err)
+	}
+	slices.SortFunc(objects, func(a, b state.Object[Record]) int {
+		return a.Value.Created.Compare(b.Value.Created)
+	})
+	for _, object := range objects {
+		if object.Value.State.Ended() {
+			m.ended = append(m.ended, object.Key)
+			continue
+		}
+		m.log.Warn("undoing a task that was cut off", "task", object.Key, "kind", object.Value.Kind, "machine", object.Value.Name)
+		run := newRun(m, object.Value, object.Revision)
+		m.finish(run, problem.New(api.KindUnavailable, "run it again",
+			"%s was cut off when the daemon ended", object.Value.Kind))
+	}
+	return nil
+}
+
+// Close cancels what runs, waits until it is undone, and refuses new work. When
+// ctx ends first, what is left is undone by the next daemon.
+func (m *Manager) Close(ctx context.Context) error {
+	m.mu.Lock()
+	m.closed = true
+	m.mu.Unlock()
+	m.cancel(errClosing)
+	done := make(chan struct{})
+	go func() { m.group.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the tasks to stop: %w", ctx.Err())
+	}
+}
+
+func (m *Manager) carryOut(run *Run, work Work) {
+	err := protect(run, work)
+	m.mu.Lock()
+	delete(m.running, run.id)
+	m.mu.Unlock()
+	m.finish(run, err)
+	run.cancel(nil)
+}
+
+// protect turns a panic of the work into a failure: one machine's defect must
+// not end the daemon that looks after all the others.
+func protect(run *Run, work Work) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			run.manager.log.Error("a task panicked", "task", run.id, "panic", p)
+			err = problem.New(api.KindInternal, "please report this", "the task failed on a defect: %v", p)
+		}
+	}()
+	return work(run.ctx, run)
+}
+
+// finish undoes what has to be undone and commits the task's end.
+func (m *Manager) finish(run *Run, failure error) {
+	ctx := context.WithoutCancel(run.ctx)
+	if failure == nil {
+		failure = run.End(ctx)
+	}
+	if run.hasEnded() {
+		m.keep(run.id)
+		return
+	}
+	ops := m.undo(ctx, run)
+	if err := run.end(ctx, failedState(run, failure), problem.Of(failure), ops); err != nil {
+		m.log.Error("the end of a task could not be stored", "task", run.id, "failure", failure, "error", err)
+		return
+	}
+	m.keep(run.id)
+}
+
+// failedState tells a task that somebody cancelled from one that failed.
+func failedState(run *Run, failure error) api.TaskState {
+	if errors.Is(context.Cause(run.ctx), errCancelled) && errors.Is(failure, context.Canceled) {
+		return api.TaskCancelled
+	}
+	return api.TaskFailed
+}
+
+func (m *Manager) undo(ctx context.Context, run *Run) []state.Op {
+	var ops []state.Op
+	for _, step := range slices.Backward(run.journal()) {
+		undoer := m.undoers[step.Kind]
+		if undoer == nil {
+			run.Warn(fmt.Sprintf("nothing knows how to undo %q", step.Kind))
+			continue
+		}
+		more, err := undoer(ctx, step.Args)
+		if err != nil {
+			run.Warn(fmt.Sprintf("undoing %s failed: %s", step.Kind, err))
+			m.log.Error("undo failed", "task", run.id, "step", step.Kind, "args", string(step.Args), "error", err)
+		}
+		ops = append(ops, more...)
+	}
+	return ops
+}
+
+// keep remembers an ended task, and forgets the oldest beyond those kept.
+func (m *Manager) keep(id string) {
+	m.mu.Lock()
+	m.ended = append(m.ended, id)
+	var drop []state.Op
+	for len(m.ended) > kept {
+		drop = append(drop, m.tasks.DeleteOp(m.ended[0], 0))
+		m.ended = m.ended[1:]
+	}
+	m.mu.Unlock()
+	if len(drop) == 0 {
+		return
+	}
+	if _, err := m.store.Commit(context.WithoutCancel(m.base), drop...); err != nil {
+		m.log.Warn("old tasks could not be forgotten", "error", err)
+	}
+}
