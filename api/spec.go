@@ -28,8 +28,8 @@ type Spec struct {
 	Memory       Memory            `json:"memory,omitzero"`
 	Controllers  []Controller      `json:"controllers,omitempty"`
 	Drives       []Drive           `json:"drives,omitempty"`
-	Adapters     []Adapter         `json:"adapters,omitempty"`
-	Serials      []Serial          `json:"serials,omitempty" doc:"serial lines in the guest's order: the first is ttyS0"`
+	Adapters     []Adapter         `json:"adapters,omitzero" doc:"network adapters; left out for one with QEMU's user networking, an empty list for none"`
+	Serials      []Serial          `json:"serials,omitzero" doc:"serial lines in the guest's order: the first is ttyS0; left out for one, an empty list for none"`
 	Display      Display           `json:"display,omitzero"`
 	RTC          RTC               `json:"rtc,omitzero"`
 	Boot         Boot              `json:"boot,omitzero"`
