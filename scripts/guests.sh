@@ -6,4 +6,4 @@ cd "$(dirname "$0")/.."
 source scripts/lib.sh
 
 [[ -d test/guests/cmd/guests ]] || fail "test/guests is not in this checkout: there are no recipes to build guests from"
-go run ./test/guests/cmd/guests build
+go run ./test/guests/cmd/guests build all
