@@ -11,6 +11,9 @@ export CGO_ENABLED := 0
 
 .DEFAULT_GOAL := help
 
+# Some targets install packages for those after them, and tests want the processors for themselves.
+.NOTPARALLEL:
+
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -12,10 +12,15 @@ targets() {
 		awk '/_test\.go$/ {sub(/[^\/]*$/, ""); dir = $0; next} /^func/ {print "./" dir, $2}'
 }
 
+found=$(targets) || fail "this checkout has no fuzz targets, or git cannot look through it"
+
+ran=0
 failed=()
 while read -r package target; do
 	[[ $# -eq 0 || " $* " == *" $target "* ]] || continue
+	ran=$((ran + 1))
 	say "fuzz: $target in $package for ${FUZZTIME:-30s}"
 	go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZTIME:-30s}" "$package" </dev/null || failed+=("$target")
-done < <(targets)
+done <<<"$found"
+[[ $ran -gt 0 ]] || fail "no fuzz target is called $*"
 [[ ${#failed[@]} -eq 0 ]] || fail "found something: ${failed[*]}"

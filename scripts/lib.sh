@@ -21,3 +21,7 @@ if ! command -v go >/dev/null && [[ -x /usr/local/go/bin/go ]]; then
 	PATH=$PATH:/usr/local/go/bin
 fi
 export CGO_ENABLED=0
+
+# A checkout that belongs to somebody else, as in a container, is one that git refuses to look at. Whoever runs its scripts
+# has trusted it already.
+export GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=$PWD

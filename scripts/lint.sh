@@ -18,11 +18,12 @@ sources() {
 go_sources() { sources '*.go' | grep -v '/testdata/'; }
 
 # Scripts are known by their first line, whatever they are called.
-shell_sources() { sources | xargs -d '\n' grep -l -s -m 1 -E '^#!.*\b(ba)?sh$|^# shellcheck shell=' || true; }
+shell_sources() { sources | xargs -d '\n' awk 'FNR == 1 && /^#!.*[\/ ](ba)?sh$|^# shellcheck shell=/ {print FILENAME} {nextfile}'; }
 
 check_format() {
-	local unformatted
-	unformatted=$(go_sources | xargs -d '\n' go tool -modfile=tools/go.mod gofumpt -l)
+	local files unformatted
+	files=$(go_sources) || return 1
+	unformatted=$(xargs -d '\n' go tool -modfile=tools/go.mod gofumpt -l <<<"$files") || return 1
 	[[ -z $unformatted ]] || {
 		printf 'not as gofumpt writes it (make format rewrites it):\n%s\n' "$unformatted"
 		return 1
@@ -53,8 +54,8 @@ check_shell() {
 		[[ ${CI:-} != true ]]
 		return
 	fi
-	mapfile -t files < <(shell_sources)
-	[[ ${#files[@]} -eq 0 ]] || shellcheck -x "${files[@]}"
+	files=$(shell_sources) || return 1
+	xargs -d '\n' shellcheck -x <<<"$files"
 }
 
 if [[ ${1:-} == --fix ]]; then

@@ -3,6 +3,8 @@
 # the newest version in CHANGELOG.md with the commit, otherwise (no git, as in a source archive) the newest version alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/lib.sh
+source scripts/lib.sh
 
 # The first heading such as "## 1.2.3 - 2026-01-31"; 0.0.0 before the first release.
 released() {
