@@ -23,6 +23,7 @@ const (
 	KindRefused     Kind = "refused"         // 403: not allowed
 	KindTooLarge    Kind = "too-large"       // 413: the request's body is too large
 	KindCancelled   Kind = "cancelled"       // 409: the task was cancelled
+	KindTimeout     Kind = "timeout"         // 504: what was waited for did not happen in time
 	KindUnavailable Kind = "unavailable"     // 503: the daemon is starting, stopping, or cannot be reached
 	KindInternal    Kind = "internal"        // 500: a defect of Panal
 )

@@ -36,6 +36,7 @@ var classes = map[api.Kind]class{
 	api.KindRefused:     {403, "Not allowed"},
 	api.KindTooLarge:    {413, "The request is too large"},
 	api.KindCancelled:   {409, "It was cancelled"},
+	api.KindTimeout:     {504, "It took too long"},
 	api.KindUnavailable: {503, "The daemon cannot answer now"},
 	api.KindInternal:    {500, "A defect of Panal"},
 }
@@ -106,6 +107,8 @@ func Of(err error) *api.Problem {
 		return New(api.KindUnreadable, "check the permissions", "%s", err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EIO):
 		return New(api.KindUnreadable, "", "%s", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return New(api.KindTimeout, "", "%s", err)
 	case errors.Is(err, context.Canceled):
 		return New(api.KindCancelled, "", "%s", err)
 	}

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,6 +56,7 @@ func Open(ctx context.Context, store state.Store, undoers map[string]Undoer, log
 
 // Order says what a task is.
 type Order struct {
+	ID      string // from NewID; empty for one made by Begin
 	Kind    string // such as machine.start
 	Machine string // UUID of the machine it works on, if any
 	Name    string // that machine's name
@@ -74,7 +76,7 @@ type Work func(ctx context.Context, run *Run) error
 func (m *Manager) Begin(ctx context.Context, order Order, work Work) (api.Task, error) {
 	record := Record{
 		Task: api.Task{
-			ID: newID(), Kind: order.Kind, Machine: order.Machine, Name: order.Name,
+			ID: cmp.Or(order.ID, NewID()), Kind: order.Kind, Machine: order.Machine, Name: order.Name,
 			State: api.TaskRunning, Created: time.Now().UTC(),
 		},
 		Journal: order.Journal,
@@ -152,6 +154,23 @@ func (m *Manager) Cancel(ctx context.Context, id string) (api.Task, error) {
 	return run.task(), nil
 }
 
+// Wait waits until a task that runs has ended and its end is stored. It returns
+// at once for one that has ended or never was.
+func (m *Manager) Wait(ctx context.Context, id string) error {
+	m.mu.Lock()
+	run := m.running[id]
+	m.mu.Unlock()
+	if run == nil {
+		return nil
+	}
+	select {
+	case <-run.over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Recover undoes and ends the tasks that an earlier daemon left behind.
 func (m *Manager) Recover(ctx context.Context) error {
 	objects, _, err := m.tasks.List(ctx)
@@ -192,11 +211,11 @@ func (m *Manager) Close(ctx context.Context) error {
 }
 
 func (m *Manager) carryOut(run *Run, work Work) {
-	err := protect(run, work)
+	m.finish(run, protect(run, work))
 	m.mu.Lock()
 	delete(m.running, run.id)
 	m.mu.Unlock()
-	m.finish(run, err)
+	close(run.over)
 	run.cancel(nil)
 }
 
@@ -222,12 +241,20 @@ func (m *Manager) finish(run *Run, failure error) {
 		m.keep(run.id)
 		return
 	}
-	ops := m.undo(ctx, run)
-	if err := run.end(ctx, failedState(run, failure), problem.Of(failure), ops); err != nil {
-		m.log.Error("the end of a task could not be stored", "task", run.id, "failure", failure, "error", err)
+	err := m.unwind(ctx, run, failure)
+	for errors.Is(err, state.ErrConflict) {
+		// What an undoer read has changed before its ops were committed.
+		err = m.unwind(ctx, run, failure)
+	}
+	if err != nil {
+		m.log.Error("the end of a task could not be stored; the next daemon undoes it", "task", run.id, "failure", failure, "error", err)
 		return
 	}
 	m.keep(run.id)
+}
+
+func (m *Manager) unwind(ctx context.Context, run *Run, failure error) error {
+	return run.end(ctx, failedState(run, failure), problem.Of(failure), m.undo(ctx, run))
 }
 
 // failedState tells a task that somebody cancelled from one that failed.

@@ -47,6 +47,6 @@ func AsTask(object state.Object[Record]) api.Task {
 	return t
 }
 
-// newID makes an ID that is short to type; 8 of 32 letters make a clash among
+// NewID makes an ID that is short to type; 8 of 32 letters make a clash among
 // the few hundred tasks that are kept a matter of one in a thousand million.
-func newID() string { return strings.ToLower(rand.Text()[:8]) }
+func NewID() string { return strings.ToLower(rand.Text()[:8]) }

@@ -21,6 +21,7 @@ type Run struct {
 	id      string
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
+	over    chan struct{} // closed when the task's end is stored
 
 	mu       sync.Mutex // guards what follows
 	record   Record
@@ -31,7 +32,7 @@ type Run struct {
 
 func newRun(m *Manager, record Record, revision state.Revision) *Run {
 	ctx, cancel := context.WithCancelCause(m.base)
-	return &Run{manager: m, id: record.ID, ctx: ctx, cancel: cancel, record: record, revision: revision}
+	return &Run{manager: m, id: record.ID, ctx: ctx, cancel: cancel, record: record, revision: revision, over: make(chan struct{})}
 }
 
 // ID is the task's ID.
