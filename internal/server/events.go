@@ -140,18 +140,18 @@ type delivery struct {
 func (s *server) follow(ctx context.Context, after int64) (<-chan delivery, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	deliveries := make(chan delivery)
+	give := func(d Delivery, err error) bool {
+		select {
+		case deliveries <- delivery{d, err}:
+			return err == nil
+		case <-ctx.Done():
+			return false
+		}
+	}
 	go func() {
 		defer close(deliveries)
-		for d, err := range s.services.Events.Follow(ctx, after) {
-			select {
-			case deliveries <- delivery{d, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
+		defer s.catch(ctx, api.ReadEvents.ID, func(err error) { give(Delivery{}, err) })
+		s.services.Events.Follow(ctx, after)(give)
 	}()
 	return deliveries, func() {
 		cancel()

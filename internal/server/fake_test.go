@@ -109,9 +109,13 @@ func (f fakeMachines) Delete(_ context.Context, ref string, r api.DeleteRequest)
 
 type fakePower struct{ *fakeServices }
 
-func (f fakePower) Start(_ context.Context, ref string) (api.Task, error) { return f.task("start", ref) }
-func (f fakePower) Stop(_ context.Context, ref string) (api.Task, error)  { return f.task("stop", ref) }
-func (f fakePower) Save(_ context.Context, ref string) (api.Task, error)  { return f.task("save", ref) }
+func (f fakePower) Start(_ context.Context, ref string) (api.Task, error) {
+	return f.task("start", ref)
+}
+
+func (f fakePower) Stop(_ context.Context, ref string) (api.Task, error) { return f.task("stop", ref) }
+
+func (f fakePower) Save(_ context.Context, ref string) (api.Task, error) { return f.task("save", ref) }
 
 func (f fakePower) Shutdown(_ context.Context, ref string, r api.ShutdownRequest) (api.Task, error) {
 	return f.task("shutdown", ref, r)

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -81,9 +82,7 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 			if value == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so too
 				panic(value)
 			}
-			s.logger.LogAttrs(r.Context(), slog.LevelError, "a request made the daemon panic", append(who(r.Context()),
-				slog.String("method", r.Method), slog.String("path", r.URL.EscapedPath()),
-				slog.Any("panic", value), slog.String("stack", string(debug.Stack())))...)
+			s.logPanic(r.Context(), r.Method+" "+r.URL.EscapedPath(), value)
 			if recorded, ok := w.(*recorder); ok && recorded.status != 0 {
 				panic(http.ErrAbortHandler)
 			}
@@ -92,6 +91,20 @@ func (s *server) recoverPanics(next http.Handler) http.Handler {
 		}()
 		next.ServeHTTP(w, r)
 	})
+}
+
+// catch is recoverPanics for a goroutine of a request's own: deferred there, it
+// gives a panic to tell as an error.
+func (s *server) catch(ctx context.Context, operation string, tell func(error)) {
+	if value := recover(); value != nil {
+		s.logPanic(ctx, operation, value)
+		tell(problem.New(api.KindInternal, "please report this with the daemon's log", "the request failed by a defect"))
+	}
+}
+
+func (s *server) logPanic(ctx context.Context, operation string, value any) {
+	s.logger.LogAttrs(ctx, slog.LevelError, "a request made the daemon panic", append(who(ctx),
+		slog.String("operation", operation), slog.Any("panic", value), slog.String("stack", string(debug.Stack())))...)
 }
 
 // match refuses what no operation answers, in place of ServeMux's plain text,

@@ -58,14 +58,16 @@ func problemOf(t *testing.T, r *http.Response) api.Problem {
 	return p
 }
 
-// operations is a good request for each operation that answers to plain HTTP,
-// and the call it makes.
-var operations = []struct {
+type operationCase struct {
 	op           api.Operation
 	target, body string
 	status       int
 	call         string
-}{
+}
+
+// operations is a good request for each operation that answers to plain HTTP,
+// and the call it makes.
+var operations = []operationCase{
 	{api.GetInfo, "/v1", "", 200, "info"},
 	{api.GetHost, "/v1/host", "", 200, "host"},
 	{api.ListMachines, "/v1/machines", "", 200, "list {Labels:[] State:}"},

@@ -41,7 +41,7 @@ type kindSchema string
 func (kindSchema) Schema(huma.Registry) *huma.Schema {
 	s := enum(api.KindInvalid, api.KindNotFound, api.KindAmbiguous, api.KindExists, api.KindConflict,
 		api.KindWrongState, api.KindBusy, api.KindEdited, api.KindUnreadable, api.KindUnsupported, api.KindMissing,
-		api.KindNoSpace, api.KindGone, api.KindRefused, api.KindTooLarge, api.KindCancelled, api.KindUnavailable,
+		api.KindNoSpace, api.KindGone, api.KindRefused, api.KindTooLarge, api.KindCancelled, api.KindTimeout, api.KindUnavailable,
 		api.KindInternal)
 	s.Description = "stable name of what went wrong, for programs; further kinds may be added"
 	return s

@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,6 +19,7 @@ type logInput struct {
 }
 
 func (s *server) registerViews(h huma.API) {
+	schemaOf(h, reflect.TypeFor[api.ConsoleControl]()) // no body is one, but the description is to have it
 	stream(h, api.AttachConsole, http.StatusSwitchingProtocols, responses{
 		http.StatusSwitchingProtocols: {description: "A WebSocket. Binary messages, both ways, are the bytes of the serial line; " +
 			"text messages from the client are a ConsoleControl. It closes with 1000 when the machine has ended, with 1001 when the daemon stops."},

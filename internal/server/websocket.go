@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -22,6 +23,9 @@ import (
 // maxMessage is the largest message a client may send: more than anybody types
 // or pastes at once, and than any message of RFB but a large clipboard.
 const maxMessage = 1 << 20
+
+// closeTimeout is how long a client may take to answer that a WebSocket ends.
+const closeTimeout = time.Second
 
 type consoleInput struct {
 	Ref        string `path:"ref" doc:"the machine's name, UUID, or a unique prefix of either"`
@@ -95,10 +99,19 @@ func (s *server) bridge(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	defer near.CloseNow() //nolint:errcheck // it is closed on every path that matters
 	near.SetReadLimit(maxMessage)
+	carrying, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
 	ends := make(chan ending, 2)
 	var directions sync.WaitGroup
-	directions.Go(func() { ends <- toClient(near, far) })
-	directions.Go(func() { ends <- fromClient(near, far, control) })
+	broke := func(err error) { ends <- failing(err) }
+	directions.Go(func() {
+		defer s.catch(ctx, "to a viewer", broke)
+		ends <- toClient(carrying, near, far)
+	})
+	directions.Go(func() {
+		defer s.catch(ctx, "from a viewer", broke)
+		ends <- fromClient(carrying, near, far, control)
+	})
 	end := ending{websocket.StatusGoingAway, "the daemon is stopping"}
 	select {
 	case end = <-ends:
@@ -106,9 +119,11 @@ func (s *server) bridge(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	}
 	far.Close() // wakes the direction that reads it
 	if end.code != 0 {
+		late := time.AfterFunc(closeTimeout, cut) // wakes both, and so Close, when the client does not answer
 		_ = near.Close(end.code, end.reason)
+		late.Stop()
 	}
-	_ = near.CloseNow() // wakes the other, if the client did not answer
+	cut()
 	directions.Wait()
 }
 
@@ -119,15 +134,14 @@ type ending struct {
 	reason string
 }
 
-func toClient(near *websocket.Conn, far io.Reader) ending {
+// toClient has no deadline: a viewer may stop its terminal for as long as it
+// likes, and what far then loses is far's to decide.
+func toClient(ctx context.Context, near *websocket.Conn, far io.Reader) ending {
 	piece := make([]byte, 32<<10)
 	for {
 		n, err := far.Read(piece)
 		if n > 0 {
-			// No deadline: a viewer may stop its terminal for as long as it
-			// likes, and what far then loses is far's to decide. The
-			// connection's end wakes the write.
-			if near.Write(context.Background(), websocket.MessageBinary, piece[:n]) != nil {
+			if near.Write(ctx, websocket.MessageBinary, piece[:n]) != nil {
 				return ending{}
 			}
 		}
@@ -140,9 +154,9 @@ func toClient(near *websocket.Conn, far io.Reader) ending {
 	}
 }
 
-func fromClient(near *websocket.Conn, far io.Writer, control func([]byte) error) ending {
+func fromClient(ctx context.Context, near *websocket.Conn, far io.Writer, control func([]byte) error) ending {
 	for {
-		kind, message, err := near.Read(context.Background())
+		kind, message, err := near.Read(ctx)
 		if err != nil {
 			return ending{}
 		}
