@@ -34,7 +34,7 @@ type Config struct {
 	// DefaultQuota. The log takes up to 48 MiB besides.
 	Quota int64
 	// MinFree is how many bytes must be free on Dir's file system for a commit. 0
-	// means DefaultMinFree.
+	// means DefaultMinFree; a negative number gives up this protection.
 	MinFree int64
 }
 

@@ -1,6 +1,7 @@
 package etcdstate
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"golang.org/x/sys/unix"
 
 	"github.com/panalvm/panal/internal/state"
@@ -67,7 +69,7 @@ func unwritable(dir string, err error) error {
 }
 
 // checkDatabase looks for damage that etcd would meet by a crash: a database that
-// is not one, or shorter than its own header says.
+// is not one, or shorter than its own header says, or one whose log is gone.
 func checkDatabase(dir string) (err error) {
 	path := filepath.Join(dir, "member", "snap", "db")
 	info, err := os.Stat(path)
@@ -85,6 +87,9 @@ func checkDatabase(dir string) (err error) {
 			err = corrupt(dir, fmt.Errorf("%s: %v", path, caught))
 		}
 	}()
+	if info.Size() == 0 && !wal.Exist(filepath.Join(dir, "member", "wal")) {
+		return nil // made a moment before a crash, and nothing else yet
+	}
 	database, err := bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: time.Second})
 	if err != nil {
 		return corrupt(dir, fmt.Errorf("%s: %w", path, err))
@@ -94,8 +99,25 @@ func checkDatabase(dir string) (err error) {
 		if tx.Size() > info.Size() {
 			return corrupt(dir, fmt.Errorf("%s has %d bytes where %d belong", path, info.Size(), tx.Size()))
 		}
-		return tx.ForEach(func([]byte, *bbolt.Bucket) error { return nil })
+		if applied(tx) > 0 && !wal.Exist(filepath.Join(dir, "member", "wal")) {
+			return corrupt(dir, fmt.Errorf("the log %s is missing", filepath.Join(dir, "member", "wal")))
+		}
+		return nil
 	})
+}
+
+// applied returns how many log entries etcd has worked into the database. It is 0 when
+// the process ended while it made the directory, before there was a log.
+func applied(tx *bbolt.Tx) uint64 {
+	meta := tx.Bucket([]byte("meta"))
+	if meta == nil {
+		return 0
+	}
+	index := meta.Get([]byte("consistent_index"))
+	if len(index) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(index)
 }
 
 func corrupt(dir string, err error) error {

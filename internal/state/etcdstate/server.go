@@ -26,6 +26,12 @@ import (
 // have; nothing listens there.
 const member = "panal"
 
+// startLimit is how long a loaded member may take to serve; it has nobody to wait
+// for, so that only damage can make it longer than replaying its log.
+const startLimit = time.Minute
+
+var errNotReady = fmt.Errorf("etcd did not begin to serve within %v", startLimit)
+
 // setSegmentSize sets etcd's package variable, the only way to choose it, once and
 // before the first server.
 var setSegmentSize = sync.OnceFunc(func() { wal.SegmentSizeBytes = segmentBytes })
@@ -35,26 +41,28 @@ var setSegmentSize = sync.OnceFunc(func() { wal.SegmentSizeBytes = segmentBytes 
 func startServer(ctx context.Context, cfg Config, end *failure) (*etcdserver.EtcdServer, error) {
 	setSegmentSize()
 	settings := serverConfig(cfg, newZap(cfg.Logger, end))
-	server, err := newServer(ctx, settings, end)
+	server, err := newServer(settings, end)
 	if err != nil {
 		return nil, err
 	}
 	server.Start()
+	limit, cancel := context.WithTimeoutCause(ctx, startLimit, errNotReady)
+	defer cancel()
 	select {
 	case <-server.ReadyNotify():
 		return server, nil
 	case <-end.happened:
 		return nil, end.cause()
-	case <-ctx.Done():
-		server.HardStop()
-		return nil, ctx.Err()
+	case <-limit.Done():
+		server.HardStop() // also what lets go of the files of one not started
+		return nil, context.Cause(limit)
 	}
 }
 
 // newServer loads the directory. etcd reports damage by ending the process or the
 // goroutine; so it gets one of its own, which may be left behind, blocked, when the
 // directory is damaged.
-func newServer(ctx context.Context, settings config.ServerConfig, end *failure) (*etcdserver.EtcdServer, error) {
+func newServer(settings config.ServerConfig, end *failure) (*etcdserver.EtcdServer, error) {
 	loaded := make(chan *etcdserver.EtcdServer, 1)
 	go func() {
 		defer func() {
@@ -71,10 +79,7 @@ func newServer(ctx context.Context, settings config.ServerConfig, end *failure) 
 	}()
 	select {
 	case server := <-loaded:
-		if ctx.Err() != nil {
-			server.Cleanup()
-		}
-		return server, ctx.Err()
+		return server, nil
 	case <-end.happened:
 		return nil, end.cause()
 	}

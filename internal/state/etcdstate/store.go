@@ -50,6 +50,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := cfg.fill(); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open the store in %s: %w", cfg.Dir, err)
+	}
 	lock, err := lockDirectory(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -76,6 +79,9 @@ func (s *Store) start(ctx context.Context) error {
 	s.running.Go(s.trimHistory)
 	return nil
 }
+
+// Dir returns the directory the store is in.
+func (s *Store) Dir() string { return s.cfg.Dir }
 
 // Failed is closed when the store cannot go on; see the package comment. It stays
 // open when the store is closed.

@@ -106,9 +106,10 @@ func testModel(t *testing.T, open Open) {
 		r.Repeat(map[string]func(*rapid.T){
 			"commit":  func(r *rapid.T) { tryCommit(r, t, s, m) },
 			"list":    func(r *rapid.T) { tryList(r, t, s, m) },
-			"watch":   func(r *rapid.T) { tryWatch(r, t, s, m) },
 			"compact": func(r *rapid.T) { tryCompact(r, t, s, m) },
 		})
+		// Once a run, because etcd takes 0.1 s to begin with history.
+		tryWatch(r, t, s, m)
 	})
 }
 
