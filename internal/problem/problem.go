@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	"github.com/panalvm/panal/api"
@@ -98,7 +99,7 @@ func Of(err error) *api.Problem {
 	case err == nil:
 		return nil
 	case errors.As(err, &p):
-		return complete(p)
+		return ofChain(err, p)
 	case errors.As(err, &kinder):
 		return New(kinder.ProblemKind(), kinder.ProblemHelp(), "%s", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, state.ErrNoSpace):
@@ -116,6 +117,16 @@ func Of(err error) *api.Problem {
 		return New(kind, "", "%s", err)
 	}
 	return New(api.KindInternal, "please report this", "%s", err)
+}
+
+// ofChain is a problem with the text of the errors around it. It is a copy:
+// several requests may have been given the same error.
+func ofChain(err error, found *api.Problem) *api.Problem {
+	p := *found
+	if err != error(found) {
+		p.Detail = strings.Replace(err.Error(), found.Error(), found.Detail, 1) // Errors and Help are told by themselves
+	}
+	return complete(&p)
 }
 
 // ofStore is the kind of an error of the store.
