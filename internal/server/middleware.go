@@ -176,18 +176,16 @@ func escapeDots(r *http.Request) *http.Request {
 }
 
 // readBody reads a request's body before anything else looks at the request,
-// within its bounds of size and time. The deadline is taken off again: a later
-// one would end the handler of a long request.
+// within its bounds of size and time. net/http takes the deadline off when the
+// body has come to its end, so that it does not end a long request.
 func (s *server) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Body == nil || r.Body == http.NoBody {
 			next.ServeHTTP(w, r)
 			return
 		}
-		control := http.NewResponseController(w)
-		_ = control.SetReadDeadline(time.Now().Add(bodyTimeout))
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // as in extendWrite
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-		_ = control.SetReadDeadline(time.Time{})
 		if err != nil {
 			w.Header().Set("Connection", "close")
 			writeProblem(w, bodyProblem(err))
