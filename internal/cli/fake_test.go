@@ -37,6 +37,7 @@ type fake struct {
 	routes  map[string][][]string
 	asked   []string
 	bodies  bytes.Buffer
+	conns   []net.Conn
 }
 
 // newFake starts a fake daemon on a socket.
@@ -50,6 +51,12 @@ func newFake(dir, socket string) (*fake, error) {
 	f.server = httptest.NewUnstartedServer(f)
 	f.server.Listener.Close()
 	f.server.Listener = listener
+	f.server.Config.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.conns = append(f.conns, conn)
+		return ctx
+	}
 	f.server.Start()
 	return f, nil
 }
@@ -73,6 +80,15 @@ func (f *fake) load(script string) {
 func (f *fake) close() {
 	f.server.CloseClientConnections()
 	f.server.Close()
+}
+
+// hangUp cuts all connections, those of consoles too.
+func (f *fake) hangUp() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, conn := range f.conns {
+		conn.Close()
+	}
 }
 
 // await returns when a request has come n times.
