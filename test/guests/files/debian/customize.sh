@@ -39,6 +39,8 @@ EOF
 
 # Nothing a test waits for, and each costs a second or more when emulated.
 for unit in systemd-networkd-wait-online.service systemd-pstore.service \
+	systemd-binfmt.service proc-sys-fs-binfmt_misc.automount systemd-journal-flush.service systemd-update-utmp.service \
+	systemd-update-utmp-runlevel.service sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount \
 	apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service \
 	fstrim.timer man-db.timer logrotate.timer; do
 	chroot "$root" systemctl -q mask "$unit"
