@@ -1,0 +1,273 @@
+package qemu
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/qmp"
+	"github.com/panalvm/panal/internal/testenv"
+	"golang.org/x/sys/unix"
+)
+
+// nobody is the user that the real QEMU is started as when the tests run as
+// root, to show that it opens nothing of the machine's by path.
+const nobody = 65534
+
+// TestRealQEMUTakesEveryCommand starts QEMU with the invocation of every golden
+// file, made for real files and sockets, and asks it over QMP how it is.
+func TestRealQEMUTakesEveryCommand(t *testing.T) {
+	caps := map[api.Architecture]Capabilities{}
+	for _, c := range launchCases() {
+		t.Run(c.name, func(t *testing.T) {
+			if _, probed := caps[c.arch]; !probed {
+				probedCaps, err := Probe(context.Background(), needQEMU(t, c.arch))
+				if err != nil {
+					t.Fatal(err)
+				}
+				caps[c.arch] = probedCaps
+			}
+			at := places{folder: t.TempDir(), runtime: testenv.SocketDir(t)}
+			launch := c.launch(t, caps[c.arch], at, Firmware{})
+			realFirmware(t, &launch)
+			realImages(t, &launch)
+			if launch.Spec.TPM != nil {
+				startTPM(t, at, launch)
+			}
+			invocation, err := Command(launch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.MkdirAll(launch.LogDir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			byPath := strings.Contains(c.name, "extents")
+			runAndQuit(t, at, invocation, os.Geteuid() == 0 && !byPath)
+		})
+	}
+}
+
+// realFirmware chooses installed firmware, and gives the machine its variables.
+func realFirmware(t *testing.T, l *Launch) {
+	t.Helper()
+	vars := l.Firmware.Vars
+	installed, err := InstalledFirmwares("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := l.Caps.ResolveMachine(l.Spec.MachineType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Firmware, err = installed.For(l.Spec, m.Name); err != nil {
+		testenv.Missing(t, err.Error())
+	}
+	if vars == "" {
+		return
+	}
+	l.Firmware.Vars = vars
+	template, err := os.ReadFile(l.Firmware.VarsTemplate)
+	if err == nil {
+		err = os.WriteFile(vars, template, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// realImages makes the images of a launch, the lowest of each chain first.
+func realImages(t *testing.T, l *Launch) {
+	t.Helper()
+	qemuImg := testenv.Need(t, "qemu-img")
+	for _, chain := range l.Images {
+		if err := os.MkdirAll(filepath.Dir(chain[0].Path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i := len(chain) - 1; i >= 0; i-- {
+			args := []string{"create", "-q", "-f", chain[i].Format}
+			if chain[i].ByPath {
+				args = append(args, "-o", "subformat=twoGbMaxExtentFlat")
+			}
+			if i+1 < len(chain) {
+				args = append(args, "-u", "-b", chain[i+1].Path, "-F", chain[i+1].Format)
+			}
+			args = append(args, chain[i].Path, "64M")
+			if out, err := exec.Command(qemuImg, args...).CombinedOutput(); err != nil {
+				t.Fatalf("qemu-img %v: %v: %s", args, err, out)
+			}
+		}
+	}
+	if k := l.Spec.Kernel; k != nil {
+		realKernel(t, l)
+	}
+}
+
+// realKernel puts something in the place of the kernel that QEMU can load: on
+// x86 it wants the header of Linux's boot protocol, elsewhere anything will do.
+func realKernel(t *testing.T, l *Launch) {
+	t.Helper()
+	dir := t.TempDir()
+	kernel := make([]byte, 64<<10)
+	if l.Spec.Architecture == api.X8664 {
+		copy(kernel[0x1f1:], []byte{1})                              // setup_sects
+		copy(kernel[0x202:], []byte{'H', 'd', 'r', 'S', 0x0c, 0x02}) // boot protocol 2.12
+		copy(kernel[0x211:], []byte{1})                              // loaded high
+		copy(kernel[0x22c:], []byte{0xff, 0xff, 0xff, 0x37})         // initrd_addr_max
+	}
+	files := map[string][]byte{"vmlinuz": kernel, "initrd": []byte("an initial RAM disk")}
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.Spec.Kernel.Image = filepath.Join(dir, "vmlinuz")
+	if l.Spec.Kernel.Initrd != "" {
+		l.Spec.Kernel.Initrd = filepath.Join(dir, "initrd")
+	}
+}
+
+// startTPM runs swtpm on a socket that is made for it.
+func startTPM(t *testing.T, at places, l Launch) {
+	t.Helper()
+	swtpm := testenv.Need(t, "swtpm")
+	listener := openFile(t, File{Path: l.TPMSocket, Access: Listen})
+	if err := os.Chmod(l.TPMSocket, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"socket", "--ctrl", "type=unixio,fd=3", "--tpmstate", "dir=" + at.folder, "--terminate"}
+	if l.Spec.TPM.Version == "2.0" {
+		args = append(args, "--tpm2")
+	}
+	cmd := exec.Command(swtpm, args...)
+	cmd.ExtraFiles = []*os.File{listener}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("swtpm said: %s", &said)
+		}
+	})
+}
+
+// openFile does for one file what the daemon does.
+func openFile(t *testing.T, f File) *os.File {
+	t.Helper()
+	var file *os.File
+	var err error
+	switch f.Access {
+	case Read:
+		file, err = os.Open(f.Path)
+	case ReadWrite:
+		file, err = os.OpenFile(f.Path, os.O_RDWR, 0)
+	case Append:
+		file, err = os.OpenFile(f.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	case Listen:
+		var listener *net.UnixListener
+		if listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: f.Path}); err == nil {
+			listener.SetUnlinkOnClose(false)
+			file, err = listener.File()
+			_ = listener.Close()
+		}
+	case Copy:
+		file, err = inMemory(f.Path)
+	default:
+		err = fmt.Errorf("unknown access %q", f.Access)
+	}
+	if err != nil {
+		t.Fatalf("open %s: %v", f.Path, err)
+	}
+	t.Cleanup(func() { _ = file.Close() })
+	return file
+}
+
+func inMemory(path string) (*os.File, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate(filepath.Base(path), unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), path)
+	_, err = file.Write(data)
+	return file, err
+}
+
+// runAndQuit starts QEMU, asks for its status, and lets it end.
+func runAndQuit(t *testing.T, at places, invocation Invocation, asNobody bool) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, invocation.Binary, invocation.Args...)
+	for _, f := range invocation.Files {
+		cmd.ExtraFiles = append(cmd.ExtraFiles, openFile(t, f))
+	}
+	if asNobody {
+		if err := os.Chown(at.runtime, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait(); cancel() }()
+	if err := askStatus(ctx, at, invocation.LinksDown); err != nil {
+		t.Errorf("talk to QEMU: %v", err)
+	}
+	err := <-ended
+	complaints := said.String()
+	for _, adapter := range invocation.LinksDown {
+		complaints = regexp.MustCompile(`.* warning: nic `+adapter+` has no peer\n`).ReplaceAllString(complaints, "")
+	}
+	if err != nil || complaints != "" {
+		t.Errorf("QEMU ended: %v; it said:\n%s\nfor %s", err, complaints, render(invocation))
+	}
+}
+
+func askStatus(ctx context.Context, at places, linksDown []string) error {
+	client, err := qmp.Dial(ctx, filepath.Join(at.runtime, MonitorSocket))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if status.State != qmp.StatePrelaunch && status.State != qmp.StateInMigrate {
+		return fmt.Errorf("the status is %+v", status)
+	}
+	pid, err := os.ReadFile(filepath.Join(at.runtime, PIDFile))
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.Atoi(strings.TrimSpace(string(pid))); err != nil {
+		return fmt.Errorf("the PID file: %w", err)
+	}
+	for _, adapter := range linksDown {
+		if err := client.Execute(ctx, "set_link", map[string]any{"name": adapter, "up": false}, nil); err != nil {
+			return err
+		}
+	}
+	return client.Execute(ctx, "quit", nil, nil)
+}
