@@ -63,7 +63,7 @@ func launchCases() []launchCase {
 		{name: "q35-adapters", arch: api.X8664, set: "adapters.a=new|adapters.a.model=e1000|adapters.b=new|adapters.b.model=e1000e|adapters.c=new|adapters.c.model=rtl8139|" +
 			"adapters.d=new|adapters.d.model=pcnet|adapters.e=new|adapters.e.model=vmxnet3|adapters.e.network=none|adapters.f=new|adapters.f.isolated=on|boot.order=f,disk0"},
 		{name: "q35-bare", arch: api.X8664, set: "adapters=none|serials=none|display=none|video=none|drives.disk0=none"},
-		{name: "q35-cpus", arch: api.X8664, set: "cpus=3|cpu.maximum=12|cpu.sockets=2|cpu.threads=2|cpu.model=qemu64,+svm,-sse4.2|rtc.base=localtime|boot.menu=on|memory=768M"},
+		{name: "q35-cpus", arch: api.X8664, set: "cpus=3|cpu.maximum=12|cpu.sockets=2|cpu.model=max,+svm,-avx2|rtc.base=localtime|boot.menu=on|memory=768M"},
 		{name: "q35-video", arch: api.X8664, set: "video=vmware"},
 		{name: "q35-serials", arch: api.X8664, set: "serials.s1=new|serials.s2=new|serials.s3=new"},
 		{name: "pc", arch: api.X8664, set: "machine=pc"},
@@ -74,7 +74,7 @@ func launchCases() []launchCase {
 		{name: "aarch64-kernel", arch: api.AArch64, set: "firmware=bios|kernel=/boot/vmlinuz|serials.s1=new|display=none"},
 		{name: "aarch64-everything", arch: api.AArch64, set: on("scsi0") + "|drives.d=new|drives.d.size=1G|drives.d.controller=sata0|serials.s1=new|serials.s2=new|serials.s3=new|adapters.a=new|adapters.a.model=e1000"},
 		{name: "riscv64", arch: api.RISCV64},
-		{name: "riscv64-kernel", arch: api.RISCV64, set: "kernel=/boot/vmlinuz|kernel.commandLine=console=ttyS0|cpus=4|serials.s1=new"},
+		{name: "riscv64-kernel", arch: api.RISCV64, set: "kernel=/boot/vmlinuz|kernel.commandLine=console=ttyS0|cpus=4|cpu.threads=2|serials.s1=new"},
 	}
 	return cases
 }
@@ -137,6 +137,35 @@ func fixtureFirmware(spec api.Spec) Firmware {
 		return Firmware{Loader: "/usr/lib/u-boot/uboot.elf"}
 	}
 	return Firmware{}
+}
+
+// TestFixtureCapabilities writes the capabilities that golden files are made
+// with anew, from the QEMU that is installed, when asked to. It stands before the
+// tests that read them.
+func TestFixtureCapabilities(t *testing.T) {
+	if !*update {
+		t.Skip("only with -update")
+	}
+	for _, arch := range architectures {
+		caps, err := Probe(context.Background(), needQEMU(t, arch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		caps.MachineTypes = slices.DeleteFunc(caps.MachineTypes, func(m MachineType) bool {
+			return machine.BoardOf(arch, m.Name) == machine.BoardOther || (m.Alias == "" && m.Name != "virt")
+		})
+		caps.CPUModels = slices.DeleteFunc(caps.CPUModels, func(name string) bool {
+			return !slices.Contains([]string{"host", "max", "rv64", "qemu64", "cortex-a72"}, name)
+		})
+		caps.Devices = slices.DeleteFunc(caps.Devices, func(name string) bool { return !usedDevices[name] })
+		var text bytes.Buffer
+		encoder := json.NewEncoder(&text)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(caps); err != nil {
+			t.Fatal(err)
+		}
+		writeFixture(t, filepath.Join("testdata", "capabilities", string(arch)+".json"), text.Bytes())
+	}
 }
 
 func TestGoldenCommands(t *testing.T) {
@@ -203,34 +232,6 @@ func writeFixture(t *testing.T, file string, data []byte) {
 	}
 	if err := os.WriteFile(file, data, 0o644); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestFixtureCapabilities writes the capabilities that golden files are made
-// with anew, from the QEMU that is installed, when asked to.
-func TestFixtureCapabilities(t *testing.T) {
-	if !*update {
-		t.Skip("only with -update")
-	}
-	for _, arch := range architectures {
-		caps, err := Probe(context.Background(), needQEMU(t, arch))
-		if err != nil {
-			t.Fatal(err)
-		}
-		caps.MachineTypes = slices.DeleteFunc(caps.MachineTypes, func(m MachineType) bool {
-			return machine.BoardOf(arch, m.Name) == machine.BoardOther || (m.Alias == "" && m.Name != "virt")
-		})
-		caps.CPUModels = slices.DeleteFunc(caps.CPUModels, func(name string) bool {
-			return !slices.Contains([]string{"host", "max", "rv64", "qemu64", "cortex-a72"}, name)
-		})
-		caps.Devices = slices.DeleteFunc(caps.Devices, func(name string) bool { return !usedDevices[name] })
-		var text bytes.Buffer
-		encoder := json.NewEncoder(&text)
-		encoder.SetIndent("", "  ")
-		if err := encoder.Encode(caps); err != nil {
-			t.Fatal(err)
-		}
-		writeFixture(t, filepath.Join("testdata", "capabilities", string(arch)+".json"), text.Bytes())
 	}
 }
 
