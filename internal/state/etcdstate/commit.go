@@ -39,14 +39,16 @@ func (s *Store) commit(call context.Context, ops []state.Op) (state.Revision, er
 		return 0, fmt.Errorf("commit: %w", err)
 	}
 	transaction, guarded := translateOps(ops)
-	response, err := s.client.Txn(call).If(transaction.guards...).Then(transaction.writes...).Else(transaction.reads...).Commit()
+	response, err := apart(s, func() (*clientv3.TxnResponse, error) {
+		return s.client.Txn(call).If(transaction.guards...).Then(transaction.writes...).Else(transaction.reads...).Commit()
+	})
 	if err != nil {
 		return 0, fmt.Errorf("commit: %w", s.translate(call, err))
 	}
 	if response.Succeeded {
 		return state.Revision(response.Header.Revision), nil
 	}
-	return 0, failed(guarded, response)
+	return 0, refusal(guarded, response)
 }
 
 // transaction is a commit in etcd's terms. reads has the key of each guard, to find
@@ -89,8 +91,8 @@ func guardOf(op state.Op) (clientv3.Cmp, bool) {
 	return clientv3.Compare(clientv3.ModRevision(op.Key), "=", int64(op.Seen)), true
 }
 
-// failed finds the first op that did not hold in what the failed transaction read.
-func failed(guarded []state.Op, response *clientv3.TxnResponse) error {
+// refusal finds the first op that did not hold in what the failed transaction read.
+func refusal(guarded []state.Op, response *clientv3.TxnResponse) error {
 	for i, op := range guarded {
 		var current state.Revision
 		if pairs := response.Responses[i].GetResponseRange().Kvs; len(pairs) > 0 {

@@ -31,7 +31,7 @@ type Config struct {
 	// nil means none.
 	Logger *slog.Logger
 	// Quota is the most bytes the database may take, at least MinQuota. 0 means
-	// DefaultQuota. The log takes up to 48 MiB besides.
+	// DefaultQuota. Its file grows in steps of 16 MiB, and the log takes up to 48 MiB besides.
 	Quota int64
 	// MinFree is how many bytes must be free on Dir's file system for a commit. 0
 	// means DefaultMinFree; a negative number gives up this protection.

@@ -36,6 +36,22 @@ var errNotReady = fmt.Errorf("etcd did not begin to serve within %v", startLimit
 // before the first server.
 var setSegmentSize = sync.OnceFunc(func() { wal.SegmentSizeBytes = segmentBytes })
 
+// startBytes must be free for a start, which writes a little to log and database, and
+// which etcd would not survive if it could not.
+const startBytes = 4 << 20
+
+func checkSpace(cfg Config) error {
+	bytes, err := free(cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if cfg.MinFree > 0 && bytes < startBytes {
+		return fmt.Errorf("open the store in %s: %w: %d bytes are free: free at least %d on its file system",
+			cfg.Dir, state.ErrNoSpace, bytes, int64(startBytes))
+	}
+	return nil
+}
+
 // startServer starts the member on cfg.Dir and waits until it serves. A failure it
 // reports to end is returned.
 func startServer(ctx context.Context, cfg Config, end *failure) (*etcdserver.EtcdServer, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -19,6 +20,9 @@ const trimEvery = state.MinHistory / 10
 type space struct {
 	// trim wakes trimHistory.
 	trim chan struct{}
+	// unwritten is at least how many bytes etcd has taken and not yet written to the
+	// database, whose size does not show them.
+	unwritten atomic.Int64
 
 	mu sync.Mutex
 	// full is the revision at which reclaiming space was of no use; it is not tried
@@ -87,21 +91,39 @@ func (s *Store) makeRoom(call context.Context, adds int64) error {
 		return fmt.Errorf("%w: %d bytes are free on the file system of %s, %d are needed: free some space there",
 			state.ErrNoSpace, bytes, s.cfg.Dir, s.cfg.MinFree+adds)
 	}
-	if s.fits(adds) {
-		return s.disarm(call)
+	if err := s.makeRoomInQuota(call, adds); err != nil {
+		return err
 	}
-	s.space.mu.Lock()
-	defer s.space.mu.Unlock()
-	if !s.fits(adds) {
-		if err := s.reclaim(call, adds); err != nil {
-			return err
-		}
-	}
+	s.space.unwritten.Add(adds)
 	return s.disarm(call)
 }
 
+func (s *Store) makeRoomInQuota(call context.Context, adds int64) error {
+	if s.fits(adds) {
+		return nil
+	}
+	s.space.mu.Lock()
+	defer s.space.mu.Unlock()
+	if err := s.write(); err != nil || s.fits(adds) {
+		return err
+	}
+	return s.reclaim(call, adds)
+}
+
+// fits reports whether so many bytes more are within the quota; it errs towards no
+// until write is called.
 func (s *Store) fits(adds int64) bool {
-	return s.server.Backend().Size()+adds <= s.cfg.Quota
+	return s.server.Backend().Size()+s.space.unwritten.Load()+adds <= s.cfg.Quota
+}
+
+// write has etcd write what it has taken, so that the sizes are true.
+func (s *Store) write() error {
+	s.space.unwritten.Store(0)
+	_, err := apart(s, func() (struct{}, error) {
+		s.server.Backend().ForceCommit()
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // reclaim drops all history and gives its space back to the file system; s.space.mu
@@ -129,7 +151,9 @@ func (s *Store) reclaim(call context.Context, adds int64) error {
 // defragment rewrites the database without its free pages, if the disk has room for
 // the copy.
 func (s *Store) defragment() error {
-	s.server.Backend().ForceCommit() // the sizes are those of the last commit
+	if err := s.write(); err != nil { // what the compaction has freed, too
+		return err
+	}
 	bytes, err := free(s.cfg.Dir)
 	if err != nil {
 		return err
@@ -138,7 +162,8 @@ func (s *Store) defragment() error {
 		return fmt.Errorf("%w: the database in %s has reached its quota, and shrinking it needs %d bytes where %d are free: free some space there",
 			state.ErrNoSpace, s.cfg.Dir, needs, bytes)
 	}
-	if err := s.server.Defragment(); err != nil {
+	_, err = apart(s, func() (struct{}, error) { return struct{}{}, s.server.Defragment() })
+	if err != nil {
 		return fmt.Errorf("shrink the database in %s: %w", s.cfg.Dir, err)
 	}
 	return nil

@@ -68,6 +68,9 @@ func (s *Store) start(ctx context.Context) error {
 	if err := checkDatabase(s.cfg.Dir); err != nil {
 		return err
 	}
+	if err := checkSpace(s.cfg); err != nil {
+		return err
+	}
 	server, err := startServer(ctx, s.cfg, s.failure)
 	if err != nil {
 		return explain(s.cfg, err)
@@ -91,7 +94,7 @@ func (s *Store) Failed() <-chan struct{} { return s.failure.happened }
 func (s *Store) guard() {
 	select {
 	case <-s.failure.happened:
-		s.end(fmt.Errorf("%w: %s: %w", ErrFailed, s.cfg.Dir, s.failure.cause()))
+		s.end(s.failed())
 	case <-s.alive.Done():
 	}
 }
@@ -102,11 +105,17 @@ func (s *Store) Close() error {
 	if !s.endOnce() {
 		return nil
 	}
-	if err := s.failure.cause(); err != nil {
+	if s.failure.cause() != nil {
 		// etcd is half dead, and what is left of it may never stop, nor let go of its
 		// files. The lock is left to the end of the process, too.
-		return fmt.Errorf("close the store in %s: %w: %w", s.cfg.Dir, ErrFailed, err)
+		return fmt.Errorf("close: %w", s.failed())
 	}
+	_, err := apart(s, func() (struct{}, error) { return struct{}{}, s.stop() })
+	return err
+}
+
+// stop ends etcd when the last call has left it.
+func (s *Store) stop() error {
 	s.running.Wait()
 	clientErr := s.client.Close()
 	if errors.Is(clientErr, context.Canceled) {
@@ -160,6 +169,8 @@ func (s *Store) translate(call context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, ErrFailed):
+		return err
 	case s.alive.Err() != nil:
 		return context.Cause(s.alive)
 	case call.Err() != nil:
@@ -221,8 +232,35 @@ func (s *Store) read(ctx context.Context, key string, options ...clientv3.OpOpti
 		return nil, err
 	}
 	defer leave()
-	response, err := s.client.Get(call, key, options...)
+	response, err := apart(s, func() (*clientv3.GetResponse, error) { return s.client.Get(call, key, options...) })
 	return response, s.translate(call, err)
+}
+
+// apart calls f in a goroutine of its own. etcd does much of its work in the goroutine
+// that asks, and where it would end the process that goroutine ends instead, or
+// waits for ever for what another held that ended: this must not be the caller's.
+func apart[T any](s *Store, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := f()
+		done <- result{value, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-s.failure.happened:
+		var none T
+		return none, s.failed()
+	}
+}
+
+// failed returns the error of a store whose etcd has failed.
+func (s *Store) failed() error {
+	return fmt.Errorf("%w: %s: %w", ErrFailed, s.cfg.Dir, s.failure.cause())
 }
 
 func entryOf(pair *mvccpb.KeyValue) state.Entry {
