@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -31,6 +32,10 @@ func TestMain(m *testing.M) {
 // child commits numbered keys for ever and prints the number of each that was
 // acknowledged. In mode "fill" it keeps no space free, and ends with the first error.
 func child(dir, mode string) int {
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // which ends with the parent
+		os.Exit(2)
+	}()
 	cfg := etcdstate.Config{Dir: dir}
 	size := 100
 	if mode == "fill" {
@@ -74,6 +79,12 @@ func runChild(t *testing.T, dir, mode string, kill int) (acknowledged []int64, p
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Kept open until the child is to end; it must not outlive this test, whatever happens.
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer input.Close()
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
