@@ -78,8 +78,10 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 			return nil, &api.Problem{Kind: api.KindInvalid, Detail: fmt.Sprintf("%s: write the request as JSON: %v", r.operation.ID, err)}
 		}
 		if len(data) > maxRequest {
-			return nil, &api.Problem{Kind: api.KindTooLarge, Status: http.StatusRequestEntityTooLarge,
-				Detail: fmt.Sprintf("%s: the request has %d bytes, and at most %d are accepted", r.operation.ID, len(data), maxRequest)}
+			return nil, &api.Problem{
+				Kind: api.KindTooLarge, Status: http.StatusRequestEntityTooLarge,
+				Detail: fmt.Sprintf("%s: the request has %d bytes, and at most %d are accepted", r.operation.ID, len(data), maxRequest),
+			}
 		}
 		body = bytes.NewReader(data)
 	}
@@ -104,8 +106,10 @@ func target(r request) (string, error) {
 	if takesReference := r.operation.For("x") != r.operation.Path; takesReference {
 		switch r.reference {
 		case "", ".", "..":
-			return "", &api.Problem{Kind: api.KindNotFound, Status: http.StatusNotFound,
-				Detail: fmt.Sprintf("%q names nothing", r.reference)}
+			return "", &api.Problem{
+				Kind: api.KindNotFound, Status: http.StatusNotFound,
+				Detail: fmt.Sprintf("%q names nothing", r.reference),
+			}
 		}
 	}
 	address := "http://panal" + r.operation.For(url.PathEscape(r.reference))

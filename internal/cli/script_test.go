@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -28,9 +27,10 @@ func TestMain(m *testing.M) {
 // panal is the program, with a daemon that does what the test's environment
 // says.
 func panal() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	os.Exit(cli.New(cli.Hooks{Version: "1.2.3", Daemon: testDaemon}).Execute(ctx, os.Args[1:]))
+	ctx, stop := cli.Interruptible(context.Background())
+	code := cli.New(cli.Hooks{Version: "1.2.3", Daemon: testDaemon}).Execute(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
 }
 
 // testDaemon is what the command line starts in tests: FAKE_DAEMON is a script

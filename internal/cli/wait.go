@@ -85,11 +85,19 @@ func (a *app) await(ctx context.Context, name string, goal goal, timeout time.Du
 		defer cancel()
 		machine, err := a.awaitEvents(limited, name, goal, mustLive)
 		if limited.Err() == context.DeadlineExceeded && err != nil && ctx.Err() == nil {
-			err = fmt.Errorf("after %s it is %s", timeout, describeStatus(machine.Status))
+			err = tooLate(machine, timeout)
 		}
 		return machine, err
 	}
 	return a.awaitEvents(ctx, name, goal, mustLive)
+}
+
+// tooLate is the error of a machine that has not reached its goal in time.
+func tooLate(machine api.Machine, timeout time.Duration) error {
+	if machine.Status.State == "" {
+		return fmt.Errorf("the daemon has not told its state within %s", timeout)
+	}
+	return fmt.Errorf("after %s it is %s", timeout, describeStatus(machine.Status))
 }
 
 // awaitEvents follows a machine's events, and begins afresh when they are gone.
