@@ -30,6 +30,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/panalvm/panal/api"
 )
 
@@ -141,6 +143,24 @@ func (f Folder) Read() (doc Document, digest string, err error) {
 		return doc, digestOf(text), fmt.Errorf("%s has the format %q; this version reads %q", file.Name(), doc.Format, Format)
 	}
 	return doc, digestOf(text), nil
+}
+
+// MoveTo moves the folder to another place of the same file system, where
+// nothing may be yet: fs.ErrExist.
+func (f Folder) MoveTo(to Folder) error {
+	if err := unix.Renameat2(unix.AT_FDCWD, string(f), unix.AT_FDCWD, string(to), unix.RENAME_NOREPLACE); err != nil {
+		return &os.LinkError{Op: "rename", Old: string(f), New: string(to), Err: err}
+	}
+	return syncDir(filepath.Dir(string(to)))
+}
+
+// Rename renames a file in one of the folder's directories, so that it has its
+// new name for good when it returns.
+func (f Folder) Rename(dir, from, to string) error {
+	if err := os.Rename(f.Path(dir, from), f.Path(dir, to)); err != nil {
+		return err
+	}
+	return syncDir(f.Path(dir))
 }
 
 // Remove removes the folder and all that is in it. One that is gone already is

@@ -1,0 +1,92 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/server"
+	"github.com/panalvm/panal/internal/state"
+	"github.com/panalvm/panal/internal/state/memstate"
+)
+
+func commit(t *testing.T, store state.Store, ops ...state.Op) {
+	t.Helper()
+	if _, err := store.Commit(t.Context(), ops...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func take(t *testing.T, s *Stream, since int64, n int) []server.Delivery {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var got []server.Delivery
+	for delivery, err := range s.Follow(ctx, since) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, delivery); len(got) == n {
+			break
+		}
+	}
+	return got
+}
+
+func TestChangesBecomeEventsInOrder(t *testing.T) {
+	store := memstate.New()
+	t.Cleanup(func() { _ = store.Close() })
+	off, running := []byte(`{"spec":{"name":"web"},"status":{"state":"off"}}`), []byte(`{"spec":{"name":"web"},"status":{"state":"running"}}`)
+	commit(t, store, state.Create("machines/1", off), state.Create("names/web", []byte(`"1"`)))
+	commit(t, store, state.Create("tasks/a", []byte(`{"id":"a","state":"running"}`)), state.Put("machines/1", off))
+	commit(t, store, state.Put("machines/1", running), state.Put("tasks/a", []byte(`{"id":"a","state":"done"}`)), state.Put("zzz/hidden", nil))
+	commit(t, store, state.Put("host/boot", []byte("x")))
+	commit(t, store, state.Delete("machines/1", 0))
+
+	want := []struct {
+		kind api.EventType
+		last bool
+		from api.State
+	}{
+		{api.MachineCreated, true, ""},
+		{api.TaskCreated, false, ""},
+		{api.MachineChanged, true, ""},
+		{api.MachineState, false, api.StateOff},
+		{api.TaskEnded, true, ""},
+		{api.MachineDeleted, true, ""},
+	}
+	for i, got := range take(t, New(store), 1, len(want)) {
+		if got.Type != want[i].kind || got.Last != want[i].last || got.From != want[i].from {
+			t.Errorf("event %d is %s (from %q, last %v), want %+v", i, got.Type, got.From, got.Last, want[i])
+		}
+		if got.Machine != nil && got.Machine.Spec.Name != "web" {
+			t.Errorf("event %d is about %q", i, got.Machine.Spec.Name)
+		}
+	}
+}
+
+func TestRevisionThatIsNotKeptIsGone(t *testing.T) {
+	store := memstate.New()
+	t.Cleanup(func() { _ = store.Close() })
+	for _, err := range New(store).Follow(t.Context(), 99) {
+		if problem.Of(err).Kind != api.KindGone {
+			t.Errorf("got %v", err)
+		}
+		return
+	}
+	t.Error("nothing was said")
+}
+
+func TestFollowingEndsWithItsContext(t *testing.T) {
+	store := memstate.New()
+	t.Cleanup(func() { _ = store.Close() })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range New(store).Follow(ctx, -1) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	}
+}

@@ -1,0 +1,228 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/fault"
+	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/machine"
+	"github.com/panalvm/panal/internal/problem"
+)
+
+// Change changes single values of a machine's spec.
+func (m *Manager) Change(ctx context.Context, ref string, request api.ChangeRequest) (api.Machine, error) {
+	object, err := m.changeable(ctx, ref, request.Revision)
+	if err != nil {
+		return api.Machine{}, err
+	}
+	spec, wrong := machine.Assign(object.Value.Spec, request.Set)
+	if len(wrong) > 0 {
+		return api.Machine{}, problem.Invalid(wrong, "set %s", object.Value.Spec.Name)
+	}
+	return m.replaceSpec(ctx, object, spec)
+}
+
+// Replace changes a machine's whole spec.
+func (m *Manager) Replace(ctx context.Context, ref string, request api.ReplaceRequest) (api.Machine, error) {
+	object, err := m.changeable(ctx, ref, request.Revision)
+	if err != nil {
+		return api.Machine{}, err
+	}
+	return m.replaceSpec(ctx, object, request.Spec)
+}
+
+// Rename changes a machine's name. Its folder stays where it is.
+func (m *Manager) Rename(ctx context.Context, ref string, request api.RenameRequest) (api.Machine, error) {
+	object, err := m.changeable(ctx, ref, 0)
+	if err != nil {
+		return api.Machine{}, err
+	}
+	spec := object.Value.Spec
+	spec.Name = request.Name
+	return m.replaceSpec(ctx, object, spec)
+}
+
+// changeable finds a machine whose spec may be changed now, at the revision
+// that the client saw; 0 is any.
+func (m *Manager) changeable(ctx context.Context, ref string, seen int64) (inventory.Object, error) {
+	object, err := m.allowed(ctx, ref, machine.OpSet)
+	if err != nil {
+		return object, err
+	}
+	if seen != 0 && seen != int64(object.Revision) {
+		return object, problem.New(api.KindConflict, "look at it again and repeat the change",
+			"set %s: it has changed since it was read (revision %d then, %d now)", object.Value.Spec.Name, seen, object.Revision)
+	}
+	return object, m.unedited(object)
+}
+
+// unedited checks that machine.json is as the daemon wrote it.
+func (m *Manager) unedited(object inventory.Object) error {
+	dir, record := m.folderOf(object), object.Value
+	if err := dir.Settle(record.Digest); err != nil {
+		return fmt.Errorf("machine %s: %w", record.Spec.Name, err)
+	}
+	_, digest, err := dir.Read()
+	if digest == record.Digest {
+		return nil
+	}
+	const help = "`panal register DIR` takes the change in, `panal register --discard DIR` writes the file again"
+	if err != nil {
+		return problem.New(api.KindEdited, help, "machine %s: %s", record.Spec.Name, err)
+	}
+	return problem.New(api.KindEdited, help, "machine %s: %s was changed by hand", record.Spec.Name, dir.Path(folder.SpecFile))
+}
+
+// replaceSpec gives a machine another spec, if that is valid and may be
+// changed in the machine's state.
+func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec api.Spec) (api.Machine, error) {
+	before := object.Value.Spec
+	if _, err := m.lookAtDrives(ctx, &spec, before.Drives); err != nil {
+		return api.Machine{}, err
+	}
+	spec = machine.Complete(spec, m.defaults())
+	wrong := append(machine.Validate(spec), machine.Immutable(before, spec, object.Value.Status.State)...)
+	wrong = append(wrong, keptDrives(before, spec)...)
+	if len(wrong) > 0 {
+		return api.Machine{}, problem.Invalid(wrong, "set %s", before.Name)
+	}
+	object.Value.Spec = spec
+	if err := m.makeNewDrives(ctx, &object.Value); err != nil {
+		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
+	}
+	return m.store(ctx, object, before)
+}
+
+// store commits a changed record together with its machine.json.
+func (m *Manager) store(ctx context.Context, object inventory.Object, before api.Spec) (api.Machine, error) {
+	dir := m.folderOf(object)
+	digest, err := dir.Prepare(documentOf(object.Value))
+	if err != nil {
+		return api.Machine{}, fmt.Errorf("write the spec of %s: %w", before.Name, err)
+	}
+	if err := fault.At(ctx, "set.prepared"); err != nil {
+		return api.Machine{}, err
+	}
+	object.Value.Digest = digest
+	stored, err := m.inv.Update(ctx, object, before)
+	if err != nil {
+		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
+	}
+	if err := fault.At(ctx, "set.committed"); err != nil {
+		return api.Machine{}, err
+	}
+	if err := dir.Settle(digest); err != nil {
+		m.log.Warn("machine.json could not be put in place; it is done at the next change", "machine", before.Name, "error", err)
+	}
+	return inventory.AsMachine(stored), nil
+}
+
+// keptDrives checks that drives whose image exists keep what it depends on.
+func keptDrives(before, after api.Spec) []api.FieldError {
+	var wrong []api.FieldError
+	for i, drive := range after.Drives {
+		old := driveNamed(before.Drives, drive.Name)
+		if old == nil || old.File == "" {
+			continue
+		}
+		if drive.Source != old.Source || drive.Mode != old.Mode || drive.Size != old.Size || drive.Kind != old.Kind {
+			wrong = append(wrong, api.FieldError{
+				Field:   fmt.Sprintf("drives[%d]", i),
+				Message: "the image of " + drive.Name + " exists: its source, mode, kind and size stay; add a drive of another name instead",
+			})
+		}
+	}
+	return wrong
+}
+
+// Register makes the machine of a folder known; for a machine that is known
+// and whose file was edited, it takes the edit in or throws it away.
+func (m *Manager) Register(ctx context.Context, request api.RegisterRequest) (api.Machine, error) {
+	dir := folder.Folder(filepath.Clean(request.Folder))
+	if !filepath.IsAbs(string(dir)) {
+		return api.Machine{}, problem.New(api.KindInvalid, "", "register %s: the path must be absolute", dir)
+	}
+	if known, found, err := m.atFolder(ctx, dir); err != nil {
+		return api.Machine{}, err
+	} else if found {
+		return m.settleEdit(ctx, known, request.Discard)
+	}
+	doc, digest, err := dir.Read()
+	if err != nil {
+		return api.Machine{}, problem.New(api.KindUnreadable, "", "register %s: %s", dir, err)
+	}
+	spec := doc.Spec
+	if request.Name != "" {
+		spec.Name = request.Name
+	}
+	if request.NewUUID {
+		spec.UUID = uuid.NewString()
+	}
+	if wrong := append(machine.Validate(spec), ownFiles(spec)...); len(wrong) > 0 {
+		return api.Machine{}, problem.Invalid(wrong, "register %s: its spec is not valid", dir)
+	}
+	if err := m.unknown(ctx, spec); err != nil {
+		return api.Machine{}, err
+	}
+	record := inventory.Record{Machine: api.Machine{Folder: string(dir), Created: doc.Created, Spec: spec}, Digest: digest}
+	m.enter(&record, stateOnDisk(dir))
+	return m.register(ctx, dir, record)
+}
+
+func (m *Manager) register(ctx context.Context, dir folder.Folder, record inventory.Record) (api.Machine, error) {
+	if record.Created.IsZero() {
+		record.Created = time.Now().UTC()
+	}
+	var err error
+	if record.Digest, err = dir.Prepare(documentOf(record)); err != nil {
+		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
+	}
+	ops, err := m.inv.CreateOps(record)
+	if err != nil {
+		return api.Machine{}, err
+	}
+	if _, err := m.Store.Commit(ctx, ops...); err != nil {
+		return api.Machine{}, inventory.Explain(err, record.Spec)
+	}
+	if err := dir.Settle(record.Digest); err != nil {
+		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
+	}
+	return m.Get(ctx, record.Spec.UUID)
+}
+
+// atFolder finds the machine whose folder it is.
+func (m *Manager) atFolder(ctx context.Context, dir folder.Folder) (inventory.Object, bool, error) {
+	objects, _, err := m.inv.All(ctx)
+	if err != nil {
+		return inventory.Object{}, false, err
+	}
+	for _, object := range objects {
+		if object.Value.Folder == string(dir) {
+			return object, true, nil
+		}
+	}
+	return inventory.Object{}, false, nil
+}
+
+// settleEdit makes the store and machine.json agree again.
+func (m *Manager) settleEdit(ctx context.Context, object inventory.Object, discard bool) (api.Machine, error) {
+	dir, before := m.folderOf(object), object.Value.Spec
+	if status := object.Value.Status; status.Task != "" {
+		return api.Machine{}, problem.New(api.KindBusy, "wait for it", "register %s: task %s is at work on it", dir, status.Task)
+	}
+	if discard {
+		return m.store(ctx, object, before)
+	}
+	doc, _, err := dir.Read()
+	if err != nil {
+		return api.Machine{}, problem.New(api.KindEdited, "mend it, or throw the edit away with --discard", "register %s: %s", dir, err)
+	}
+	return m.replaceSpec(ctx, object, doc.Spec)
+}

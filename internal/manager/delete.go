@@ -1,0 +1,123 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/fault"
+	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/machine"
+	"github.com/panalvm/panal/internal/task"
+)
+
+// Delete begins to forget a machine and to remove its files. The images it was
+// made from stay.
+func (m *Manager) Delete(ctx context.Context, ref string, request api.DeleteRequest) (api.Task, error) {
+	object, err := m.inv.Find(ctx, ref)
+	if err != nil {
+		return api.Task{}, err
+	}
+	if request.Force {
+		if err := m.interrupt(ctx, object); err != nil {
+			return api.Task{}, err
+		}
+		object, err = m.inv.Get(ctx, object.Key)
+	} else {
+		object, err = m.allowed(ctx, object.Key, machine.OpDelete)
+	}
+	if err != nil {
+		return api.Task{}, err
+	}
+	order, err := m.claim(ctx, object, "machine.delete", object.Value.Status.State)
+	if err != nil {
+		return api.Task{}, err
+	}
+	dir := m.folderOf(object)
+	order.Journal = append(order.Journal, task.NewUndo("undelete", made{object.Key, string(dir)}))
+	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
+		if err := m.delete(ctx, r, object.Key, dir, request.KeepFiles); err != nil {
+			return fmt.Errorf("delete %s: %w", object.Value.Spec.Name, err)
+		}
+		return nil
+	})
+}
+
+// delete moves the folder out of sight, forgets the machine, and then removes
+// the folder. A crash in between leaves the machine whole, or a folder that
+// the next daemon removes.
+func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir folder.Folder, keepFiles bool) error {
+	m.forgetRestart(uuid)
+	if run := m.running(uuid); run != nil {
+		r.Step("powering off")
+		if err := m.powerOff(ctx, run, api.EndStopped); err != nil {
+			return err
+		}
+	}
+	if err := fault.At(ctx, "delete.stopped"); err != nil {
+		return err
+	}
+	trash := m.trashFolder(uuid)
+	if !keepFiles {
+		if err := dir.MoveTo(trash); err != nil && !isNotExist(err) {
+			return err
+		}
+	}
+	if err := fault.At(ctx, "delete.moved"); err != nil {
+		return err
+	}
+	if err := m.forget(ctx, r, uuid); err != nil {
+		return err
+	}
+	if err := fault.At(ctx, "delete.committed"); err != nil {
+		return err
+	}
+	if err := trash.Remove(); err != nil {
+		m.log.Warn("a deleted machine's files could not be removed", "folder", trash, "error", err)
+	}
+	return nil
+}
+
+// forget ends the task with the machine's record gone.
+func (m *Manager) forget(ctx context.Context, r *task.Run, uuid string) error {
+	for {
+		object, err := m.inv.Get(ctx, uuid)
+		if err != nil {
+			return err
+		}
+		err = r.End(ctx, m.inv.DeleteOps(object)...)
+		if !isConflict(err) {
+			return err
+		}
+	}
+}
+
+// trashFolder is where a deleted machine's files are until they are removed.
+func (m *Manager) trashFolder(uuid string) folder.Folder {
+	return folder.Folder(filepath.Join(m.machinesDir(), ".deleted-"+uuid))
+}
+
+// undelete puts the folder back.
+func (m *Manager) undelete(step made) error {
+	err := m.trashFolder(step.UUID).MoveTo(folder.Folder(step.Folder))
+	if isNotExist(err) {
+		return nil
+	}
+	return err
+}
+
+// interrupt cancels the task that is at work on a machine, if there is one,
+// and waits until it has ended.
+func (m *Manager) interrupt(ctx context.Context, object inventory.Object) error {
+	id := object.Value.Status.Task
+	if id == "" {
+		return nil
+	}
+	if _, err := m.tasks.Cancel(ctx, id); err != nil && !errors.Is(err, context.Canceled) {
+		m.log.Debug("a task could not be cancelled, it may have ended", "task", id, "error", err)
+	}
+	return m.tasks.Wait(ctx, id)
+}

@@ -1,0 +1,239 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/fault"
+	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/media"
+	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/task"
+)
+
+// lookAtDrives looks at the images of the drives that are new, those that are
+// not among known: it fixes their formats, sizes and kinds. It returns the
+// firmware that the first disk seems to boot with, if it can tell.
+func (m *Manager) lookAtDrives(ctx context.Context, spec *api.Spec, known []api.Drive) (api.FirmwareType, error) {
+	var firmware api.FirmwareType
+	spec.Drives = slices.Clone(spec.Drives)
+	for i := range spec.Drives {
+		drive := &spec.Drives[i]
+		if old := driveNamed(known, drive.Name); old != nil && old.Source == drive.Source {
+			drive.File, drive.Format, drive.Size = old.File, old.Format, old.Size
+			continue
+		}
+		drive.File = "" // the daemon's to say
+		if drive.Source == "" {
+			continue
+		}
+		guess, err := lookAt(ctx, drive)
+		if err != nil {
+			return "", err
+		}
+		if firmware == "" && drive.Kind == api.Disk {
+			firmware = guess.Firmware
+		}
+	}
+	return firmware, nil
+}
+
+func lookAt(ctx context.Context, drive *api.Drive) (media.Guess, error) {
+	if !filepath.IsAbs(drive.Source) {
+		return media.Guess{}, problem.New(api.KindInvalid, "", "image %s: the path must be absolute", drive.Source)
+	}
+	drive.Source = filepath.Clean(drive.Source)
+	chain, err := media.Open(ctx, drive.Source, drive.Format)
+	if err != nil {
+		return media.Guess{}, err
+	}
+	image := chain[0]
+	drive.Format, drive.Size = image.Format, image.Size
+	guess, err := media.GuessFrom(ctx, image)
+	if err != nil {
+		return guess, problem.New(api.KindUnreadable, "", "image %s: its first sectors cannot be read: %s", drive.Source, err)
+	}
+	if drive.Kind == "" {
+		drive.Kind = guess.Kind
+	}
+	if drive.Mode == "" && drive.Kind == api.Optical {
+		drive.Mode = api.ReadOnly
+	}
+	return guess, nil
+}
+
+func driveNamed(drives []api.Drive, name string) *api.Drive {
+	i := slices.IndexFunc(drives, func(d api.Drive) bool { return name != "" && d.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &drives[i]
+}
+
+// movedImage is the arguments of the undo step "move-back".
+type movedImage struct {
+	UUID   string `json:"uuid"`
+	Folder string `json:"folder"` // the machine's final one
+	From   string `json:"from"`
+	File   string `json:"file"` // relative to the machine's folder
+}
+
+// makeDrives makes the images of the drives that have none yet, and writes
+// their names into the spec. It returns the sources that were copied into the
+// machine and are to be removed once that is committed.
+func (m *Manager) makeDrives(ctx context.Context, r *task.Run, dir folder.Folder, record *inventory.Record) (leftovers []string, err error) {
+	spec := &record.Spec
+	for i := range spec.Drives {
+		drive := &spec.Drives[i]
+		if hasImage(*drive) {
+			continue
+		}
+		copied, err := m.makeDrive(ctx, r, dir, record, drive)
+		if err != nil {
+			return nil, fmt.Errorf("drive %s: %w", drive.Name, err)
+		}
+		if copied != "" {
+			leftovers = append(leftovers, copied)
+		}
+		if err := fault.At(ctx, "create.drive-made"); err != nil {
+			return nil, err
+		}
+	}
+	return leftovers, nil
+}
+
+// makeDrive makes one drive's image. A source that was copied rather than
+// moved is returned.
+func (m *Manager) makeDrive(ctx context.Context, r *task.Run, dir folder.Folder, record *inventory.Record, drive *api.Drive) (copied string, err error) {
+	r.Step("making " + drive.Name)
+	if drive.Mode == api.Own && drive.Source != "" {
+		return m.moveIn(ctx, r, dir, record, drive)
+	}
+	return "", makeImage(ctx, dir, drive)
+}
+
+// makeImage makes an empty image, or a differencing one over the drive's
+// source.
+func makeImage(ctx context.Context, dir folder.Folder, drive *api.Drive) error {
+	drive.File = filepath.Join(folder.Disks, drive.Name+".qcow2")
+	if drive.Source == "" {
+		drive.Format = "qcow2"
+		return media.CreateEmpty(ctx, dir.Path(drive.File), drive.Size)
+	}
+	chain, err := media.Open(ctx, drive.Source, drive.Format)
+	if err != nil {
+		return err
+	}
+	return media.CreateOverlay(ctx, dir.Path(drive.File), chain[0])
+}
+
+// moveIn moves an image into the machine's folder.
+func (m *Manager) moveIn(ctx context.Context, r *task.Run, dir folder.Folder, record *inventory.Record, drive *api.Drive) (copied string, err error) {
+	chain, err := media.Open(ctx, drive.Source, drive.Format)
+	if err != nil {
+		return "", err
+	}
+	if len(chain) > 1 || len(chain[0].Files) > 0 {
+		return "", problem.New(api.KindUnsupported, "use it as an overlay, or flatten it with qemu-img convert",
+			"image %s consists of several files, which cannot be moved in", drive.Source)
+	}
+	drive.File = filepath.Join(folder.Disks, drive.Name+"."+drive.Format)
+	step := movedImage{record.Spec.UUID, record.Folder, drive.Source, drive.File}
+	if err := r.Journal(ctx, task.NewUndo("move-back", step)); err != nil {
+		return "", err
+	}
+	if err := fault.At(ctx, "create.move-journalled"); err != nil {
+		return "", err
+	}
+	wasCopied, err := media.Move(ctx, drive.Source, dir.Path(drive.File), func(done, total int64) {
+		r.Report(api.Progress{Step: "copying " + drive.Source, Done: done, Total: total, Unit: "bytes"})
+	})
+	if wasCopied {
+		copied = drive.Source
+	}
+	return copied, err
+}
+
+// moveBack undoes moveIn, wherever the machine's folder has come to. A source
+// that is still there was copied: its copy goes with the folder.
+func (m *Manager) moveBack(step movedImage) error {
+	if _, err := os.Lstat(step.From); err == nil {
+		return nil
+	}
+	for _, dir := range []folder.Folder{m.stagingFolder(step.UUID), folder.Folder(step.Folder)} {
+		err := os.Rename(dir.Path(step.File), step.From)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Manager) removeLeftovers(paths []string) {
+	for _, path := range paths {
+		if err := os.Remove(path); err != nil {
+			m.log.Warn("a file that was moved into a machine could not be removed from its old place", "file", path, "error", err)
+		}
+	}
+}
+
+// makeNewDrives makes the images of drives that a change of the spec adds.
+// They are small and quick to make, so this is no task; what was made is
+// removed again when one cannot be.
+func (m *Manager) makeNewDrives(ctx context.Context, record *inventory.Record) (err error) {
+	dir := folder.Folder(record.Folder)
+	var files []string
+	defer func() {
+		if err != nil {
+			m.removeLeftovers(files)
+		}
+	}()
+	for i := range record.Spec.Drives {
+		drive := &record.Spec.Drives[i]
+		if hasImage(*drive) {
+			continue
+		}
+		if drive.Mode == api.Own && drive.Source != "" {
+			return problem.New(api.KindUnsupported, "attach it as an overlay, or create a machine with it",
+				"drive %s: an image is moved in only when its machine is created", drive.Name)
+		}
+		path := dir.Path(folder.Disks, drive.Name+".qcow2")
+		if _, err := os.Lstat(path); err == nil {
+			return problem.New(api.KindExists, "name the drive differently, or move the file away", "drive %s: there is a file %s already", drive.Name, path)
+		}
+		files = append(files, path)
+		if err := makeImage(ctx, dir, drive); err != nil {
+			return fmt.Errorf("drive %s: %w", drive.Name, err)
+		}
+	}
+	return nil
+}
+
+// hasImage reports whether there is nothing to be made for a drive: it has its
+// image, or needs none.
+func hasImage(drive api.Drive) bool {
+	return drive.File != "" || drive.Mode == api.ReadOnly || drive.Source == "" && drive.Kind != api.Disk
+}
+
+// ownFiles checks the files that a spec from a folder names as its own: they
+// must be in the folder.
+func ownFiles(spec api.Spec) []api.FieldError {
+	var wrong []api.FieldError
+	for i, drive := range spec.Drives {
+		inside, err := filepath.Rel(folder.Disks, drive.File)
+		if drive.File != "" && (err != nil || !filepath.IsLocal(inside)) {
+			wrong = append(wrong, api.FieldError{
+				Field:   fmt.Sprintf("drives[%d].file", i),
+				Message: fmt.Sprintf("%q is not in the machine's folder %s", drive.File, folder.Disks),
+			})
+		}
+	}
+	return wrong
+}

@@ -1,0 +1,191 @@
+package manager
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/host"
+	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/media"
+	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/qemu"
+	"github.com/panalvm/panal/internal/runner"
+)
+
+// launchPlan is how a machine was started, as far as its record tells.
+type launchPlan struct {
+	accelerator string
+	machineType string
+	display     string
+	warnings    []string
+}
+
+// launch starts a machine's QEMU and begins to watch over it.
+func (m *Manager) launch(ctx context.Context, object inventory.Object, saved bool) (*run, launchPlan, error) {
+	spec, dir := object.Value.Spec, m.folderOf(object)
+	engine, err := m.Host.Engine(ctx, spec.Architecture)
+	if err != nil {
+		return nil, launchPlan{}, err
+	}
+	wanted := object.Value.Status.MachineType
+	if wanted == "" {
+		wanted = spec.MachineType
+	}
+	resolved, err := engine.Capabilities.ResolveMachine(wanted)
+	if err != nil {
+		return nil, launchPlan{}, err
+	}
+	plan := launchPlan{accelerator: engine.Accelerator, machineType: resolved.Name}
+	images, warnings, err := m.images(ctx, dir, spec)
+	if err != nil {
+		return nil, plan, err
+	}
+	plan.warnings = warnings
+	firmware, err := m.firmware(engine, dir, spec, resolved.Name)
+	if err != nil {
+		return nil, plan, err
+	}
+	if err := portsFree(spec); err != nil {
+		return nil, plan, err
+	}
+	machine := m.runnerMachine(object)
+	if spec.Display.Type == "vnc" {
+		plan.display = machine.Dir.Display()
+	}
+	invocation, err := qemu.Command(qemu.Launch{
+		Spec: spec, Caps: engine.Capabilities, MachineType: resolved.Name, Accelerator: engine.Accelerator,
+		RuntimeDir: string(machine.Dir), LogDir: dir.Path(folder.Log),
+		Images: images, Firmware: firmware, TPMSocket: machine.Dir.TPM(), Incoming: saved,
+	})
+	if err != nil {
+		return nil, plan, err
+	}
+	session, err := runner.Launch(ctx, machine, invocation, tpmOf(spec))
+	if err != nil {
+		return nil, plan, err
+	}
+	return m.watchOver(object.Key, session), plan, nil
+}
+
+func tpmOf(spec api.Spec) *runner.TPM {
+	if spec.TPM == nil {
+		return nil
+	}
+	return &runner.TPM{Version: spec.TPM.Version}
+}
+
+// runnerMachine is what the runner needs to know of a machine.
+func (m *Manager) runnerMachine(object inventory.Object) runner.Machine {
+	spec := object.Value.Spec
+	machine := runner.Machine{
+		UUID: spec.UUID, Name: spec.Name, Dir: m.runtimeDir(spec.UUID), Folder: m.folderOf(object),
+		User: m.User, Log: m.log,
+		Notify: func(event runner.Event) { m.happened(spec.UUID, event) },
+	}
+	for _, serial := range spec.Serials {
+		machine.Serials = append(machine.Serials, runner.Serial{Name: serial.Name, Bound: int64(serial.LogSize)})
+	}
+	return machine
+}
+
+// images finds the images of every drive, and what stands behind them. A
+// source that cannot be used any more stops the start: a guest must not see a
+// disk with holes where its data was.
+func (m *Manager) images(ctx context.Context, dir folder.Folder, spec api.Spec) (map[string]qemu.Chain, []string, error) {
+	images := map[string]qemu.Chain{}
+	var warnings []string
+	for _, drive := range spec.Drives {
+		chain, err := chainOf(ctx, dir, drive)
+		if err != nil {
+			return nil, nil, fmt.Errorf("drive %s: %w", drive.Name, err)
+		}
+		if chain != nil {
+			images[drive.Name] = chain
+		}
+	}
+	return images, warnings, nil
+}
+
+func chainOf(ctx context.Context, dir folder.Folder, drive api.Drive) (qemu.Chain, error) {
+	var chain qemu.Chain
+	source, format := drive.Source, drive.Format
+	switch {
+	case drive.Mode == api.Overlay && drive.File != "":
+		chain = append(chain, qemu.Image{Path: dir.Path(drive.File), Format: "qcow2"})
+	case drive.File != "":
+		source = dir.Path(drive.File)
+	case source == "":
+		return nil, nil
+	}
+	behind, err := media.Open(ctx, source, format)
+	if err != nil {
+		return nil, err
+	}
+	for _, image := range behind {
+		info, err := os.Stat(image.Path)
+		if err != nil {
+			return nil, err
+		}
+		readOnly := len(chain) > 0 || drive.Mode == api.ReadOnly
+		chain = append(chain, qemu.Image{
+			Path: image.Path, Format: image.Format, ReadOnly: readOnly,
+			Device: info.Mode()&os.ModeDevice != 0, ByPath: len(image.Files) > 0,
+		})
+	}
+	return chain, nil
+}
+
+// firmware chooses the firmware of a machine, and makes its variables at the
+// first start.
+func (m *Manager) firmware(engine host.Engine, dir folder.Folder, spec api.Spec, machineType string) (qemu.Firmware, error) {
+	return engine.Firmware(spec, machineType, dir.Path(folder.NVRAM))
+}
+
+// portsFree checks that the host's ports of all forwards can be listened on,
+// because QEMU's own complaint does not say which it was or why.
+func portsFree(spec api.Spec) error {
+	var errs []error
+	for _, adapter := range spec.Adapters {
+		for _, forward := range adapter.Forwards {
+			if err := portFree(forward); err != nil {
+				errs = append(errs, fmt.Errorf("adapter %s: %w", adapter.Name, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func portFree(forward api.Forward) error {
+	address := net.JoinHostPort(forward.HostAddress, strconv.Itoa(forward.HostPort))
+	var err error
+	if forward.Protocol == "udp" {
+		var conn net.PacketConn
+		if conn, err = net.ListenPacket("udp", address); err == nil {
+			err = conn.Close()
+		}
+	} else {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", address); err == nil {
+			err = listener.Close()
+		}
+	}
+	if err != nil {
+		return problem.New(api.KindExists, "choose another host port, or stop what listens on it",
+			"the host's port %s (%s) cannot be listened on: %s", address, forward.Protocol, cause(err))
+	}
+	return nil
+}
+
+func cause(err error) error {
+	var call *os.SyscallError
+	if errors.As(err, &call) {
+		return call.Err
+	}
+	return err
+}

@@ -1,0 +1,191 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/panalvm/panal/internal/console"
+	"github.com/panalvm/panal/internal/fault"
+	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/process"
+	"github.com/panalvm/panal/internal/qemu"
+	"github.com/panalvm/panal/internal/qmp"
+)
+
+// ErrNoProcess says that no QEMU runs for a machine.
+var ErrNoProcess = errors.New("no QEMU process runs for it")
+
+// maxQEMULog bounds QEMU's own log of all runs.
+const maxQEMULog = 1 << 20
+
+// Machine is what the runner needs to know of a machine.
+type Machine struct {
+	UUID    string
+	Name    string
+	Dir     Dir
+	Folder  folder.Folder
+	User    *process.Identity // whom QEMU runs as; nil for the daemon's own user
+	Serials []Serial
+	Log     *slog.Logger
+	// Notify is called with everything that happens, one at a time, from a
+	// goroutine of the session, and never after Done is closed. It may be nil.
+	Notify func(Event)
+}
+
+// Serial is a serial line and the bound of its log.
+type Serial struct {
+	Name  string
+	Bound int64
+}
+
+// LogPath is the file that a serial line's output is kept in.
+func (m Machine) LogPath(serial string) string {
+	return m.Folder.Path(folder.Log, serial+".log")
+}
+
+// QEMULog is the file that QEMU's own messages go to.
+func (m Machine) QEMULog() string { return m.Folder.Path(folder.Log, "qemu.log") }
+
+// Launch starts QEMU and returns when it answers on its monitor. When it fails
+// nothing is left running. The TPM emulator, if there is one, is started first.
+func Launch(ctx context.Context, m Machine, invocation qemu.Invocation, tpm *TPM) (*Session, error) {
+	if err := m.Dir.make(m.User); err != nil {
+		return nil, fmt.Errorf("make the runtime directory: %w", err)
+	}
+	s, err := launch(ctx, m, invocation, tpm)
+	if err != nil {
+		return nil, errors.Join(err, m.Dir.Remove())
+	}
+	return s, nil
+}
+
+func launch(ctx context.Context, m Machine, invocation qemu.Invocation, tpm *TPM) (s *Session, err error) {
+	emulator, err := tpm.start(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil && emulator != nil {
+			err = errors.Join(err, emulator.Kill(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := fault.At(ctx, "launch.tpm-started"); err != nil {
+		return nil, err
+	}
+	log, begin, err := openLog(m)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	program, err := spawn(m, invocation, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := fault.At(ctx, "launch.qemu-started"); err != nil {
+		return nil, errors.Join(err, program.Kill(context.WithoutCancel(ctx)))
+	}
+	s, err = m.connect(ctx, program)
+	if err != nil {
+		err = explain(ctx, err, m, program, begin)
+		return nil, errors.Join(err, program.Kill(context.WithoutCancel(ctx)))
+	}
+	s.emulator = emulator
+	return s, nil
+}
+
+// spawn opens what QEMU is given and starts it.
+func spawn(m Machine, invocation qemu.Invocation, log *os.File) (*process.Process, error) {
+	files := make([]*os.File, 0, len(invocation.Files))
+	defer func() {
+		for _, file := range files {
+			_ = file.Close()
+		}
+	}()
+	for _, wanted := range invocation.Files {
+		file, err := open(wanted)
+		if err != nil {
+			return nil, fmt.Errorf("open what QEMU needs: %w", err)
+		}
+		files = append(files, file)
+	}
+	return process.Start(process.Spec{
+		Path: invocation.Binary, Args: invocation.Args, Files: files,
+		Log: log, Dir: "/", User: m.User,
+	})
+}
+
+// openLog opens QEMU's log and says where this run's part begins.
+func openLog(m Machine) (log *os.File, begin int64, err error) {
+	if err := console.OpenLog(m.QEMULog(), maxQEMULog).Trim(); err != nil {
+		return nil, 0, err
+	}
+	log, err = os.OpenFile(m.QEMULog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := log.Stat()
+	if err != nil {
+		return nil, 0, errors.Join(err, log.Close())
+	}
+	return log, info.Size(), nil
+}
+
+// Attach finds the run of a machine that was started earlier, by this daemon
+// or another one. It is ErrNoProcess when there is none; then what such a run
+// may have left behind is gone as well.
+func Attach(ctx context.Context, m Machine) (*Session, error) {
+	probe, err := net.Dial("unix", m.Dir.Monitor())
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, errors.Join(ErrNoProcess, m.endStrayTPM(ctx), m.Dir.Remove())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connect to the monitor of %s: %w", m.Name, err)
+	}
+	monitor, err := qmp.New(ctx, probe)
+	if errors.Is(err, qmp.ErrClosed) {
+		// It ended while it was being asked: look again.
+		return Attach(ctx, m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ask the monitor of %s: %w", m.Name, err)
+	}
+	// QEMU writes its pid file before it serves the monitor.
+	program, err := m.find(m.Dir.PIDFile())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("find the process of %s: %w", m.Name, err), monitor.Close())
+	}
+	s, err := m.session(ctx, program, monitor)
+	if err != nil {
+		return nil, err
+	}
+	if s.emulator, err = m.find(m.Dir.TPMPIDFile()); err != nil && !errors.Is(err, process.ErrGone) {
+		m.Log.Warn("the TPM emulator could not be found again", "machine", m.Name, "error", err)
+	}
+	return s, nil
+}
+
+// find holds the process that a pid file names, if it is this machine's.
+func (m Machine) find(pidFile string) (*process.Process, error) {
+	pid, err := readPID(pidFile)
+	if err != nil {
+		return nil, err
+	}
+	return process.Find(pid, m.UUID)
+}
+
+// connect talks to a QEMU that was just started.
+func (m Machine) connect(ctx context.Context, program *process.Process) (*Session, error) {
+	waiting, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	monitor, err := qmp.Dial(waiting, m.Dir.Monitor())
+	if err != nil {
+		return nil, err
+	}
+	return m.session(ctx, program, monitor)
+}

@@ -1,0 +1,138 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/panalvm/panal/internal/qmp"
+)
+
+// transfer is the name that a pipe is given to QEMU under.
+const transfer = "panal-state"
+
+// Save writes the state of a paused machine, its memory and devices, to w.
+// Report is called now and then with the bytes of memory that are written and
+// those there are. The machine stays paused; after a failure it can be resumed.
+func (s *Session) Save(ctx context.Context, w io.Writer, report func(done, total int64)) error {
+	s.forgetMoves()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer read.Close()
+	if err := s.monitor.SendFile(ctx, transfer, write); err != nil {
+		return errors.Join(err, write.Close())
+	}
+	if err := write.Close(); err != nil { // QEMU has a duplicate
+		return err
+	}
+	// The default limit is meant for networks.
+	if err := s.monitor.SetMigrateParameters(ctx, map[string]any{"max-bandwidth": int64(1) << 50}); err != nil {
+		return err
+	}
+	if err := s.monitor.Migrate(ctx, "fd:"+transfer); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = read.Close() })
+	defer stop()
+	if _, err := io.Copy(w, &meteredReader{Reader: read, report: s.memoryReport(ctx, report)}); err != nil {
+		return errors.Join(context.Cause(ctx), err, s.monitor.MigrateCancel(context.WithoutCancel(ctx)))
+	}
+	return s.moveCompleted(ctx)
+}
+
+// Restore reads a state that Save has written into a QEMU that was started to
+// wait for one. The guest is paused afterwards.
+func (s *Session) Restore(ctx context.Context, r io.Reader, report func(done int64)) error {
+	s.forgetMoves()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer write.Close()
+	if err := s.monitor.SendFile(ctx, transfer, read); err != nil {
+		return errors.Join(err, read.Close())
+	}
+	if err := read.Close(); err != nil {
+		return err
+	}
+	if err := s.monitor.MigrateIncoming(ctx, "fd:"+transfer); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = write.Close() })
+	defer stop()
+	if _, err := io.Copy(write, &meteredReader{Reader: r, report: report}); err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	if err := write.Close(); err != nil {
+		return err
+	}
+	return s.moveCompleted(ctx)
+}
+
+// moveCompleted waits for QEMU's word that the state was written or read whole.
+func (s *Session) moveCompleted(ctx context.Context) error {
+	for {
+		select {
+		case status := <-s.moved:
+			if !qmp.MigrationFinished(status) {
+				continue
+			}
+			if status == qmp.MigrationCompleted {
+				return nil
+			}
+			info, _ := s.monitor.QueryMigrate(ctx)
+			return fmt.Errorf("QEMU says that it %s: %s", status, info.ErrorDesc)
+		case <-s.monitor.Done():
+			return errors.New("QEMU ended meanwhile: " + plain(lastWords(s.machine.QEMULog(), s.begin)))
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// forgetMoves drops what is left of an earlier transfer.
+func (s *Session) forgetMoves() {
+	for {
+		select {
+		case <-s.moved:
+		default:
+			return
+		}
+	}
+}
+
+// memoryReport turns bytes of the stream into a report against the memory's
+// size, which QEMU knows once the transfer has begun.
+func (s *Session) memoryReport(ctx context.Context, report func(done, total int64)) func(int64) {
+	var total int64
+	return func(int64) {
+		info, err := s.monitor.QueryMigrate(ctx)
+		if err != nil || info.RAM.Total == 0 {
+			return
+		}
+		total = info.RAM.Total
+		report(total-info.RAM.Remaining, total)
+	}
+}
+
+// meteredReader reports every few megabytes.
+type meteredReader struct {
+	io.Reader
+	report     func(int64)
+	done, last int64
+}
+
+const meterStep = 16 << 20
+
+func (m *meteredReader) Read(p []byte) (int, error) {
+	n, err := m.Reader.Read(p)
+	if m.done += int64(n); m.done-m.last >= meterStep {
+		m.last = m.done
+		m.report(m.done)
+	}
+	return n, err
+}

@@ -1,0 +1,187 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/process"
+	"github.com/panalvm/panal/internal/qemu"
+	"github.com/panalvm/panal/internal/qmp"
+)
+
+// EventKind is what happened to a running machine.
+type EventKind int
+
+// The events.
+const (
+	Paused      EventKind = iota + 1 // the CPUs were stopped
+	Resumed                          // the CPUs run again
+	WasReset                         // the machine was reset, by its guest or by command
+	AgentOpened                      // the guest agent has opened its channel
+	AgentClosed
+	DiskFailed // a drive reported an error to the guest; Detail says which
+)
+
+// Event is something that happened to a running machine.
+type Event struct {
+	Kind   EventKind
+	Detail string
+}
+
+// QEMU's words for the states in which a guest has ended but QEMU has not.
+const (
+	stateShutdown = "shutdown"
+	statePanicked = "guest-panicked"
+)
+
+// watch follows QEMU until it is gone.
+func (s *Session) watch(status qmp.Status) {
+	switch status.State {
+	case stateShutdown:
+		s.guestEnded(api.EndGuestShutdown, "")
+	case statePanicked:
+		s.guestEnded(api.EndGuestPanic, "")
+	}
+	for event := range s.monitor.Events() {
+		s.take(event)
+	}
+	// The monitor closes when QEMU ends. It may also break while QEMU runs: a
+	// machine that cannot be spoken to any more is ended rather than left to
+	// run unwatched.
+	ending, cancel := context.WithTimeout(context.Background(), quitWithin)
+	defer cancel()
+	if err := s.program.Wait(ending); err != nil {
+		s.because(api.EndFailed, "its monitor broke: "+fmt.Sprint(s.monitor.Err()))
+		_ = s.program.Signal(syscall.SIGKILL)
+		<-s.program.Done()
+	}
+	s.finish()
+}
+
+// take acts on one event of QEMU's.
+func (s *Session) take(event qmp.Event) {
+	switch event.Name {
+	case qmp.EventShutdown:
+		var shutdown qmp.Shutdown
+		_ = event.Decode(&shutdown)
+		s.shutDown(shutdown)
+	case qmp.EventGuestPanicked:
+		s.guestEnded(api.EndGuestPanic, "the guest's kernel panicked")
+	case qmp.EventStop:
+		s.notify(Event{Kind: Paused})
+	case qmp.EventResume:
+		s.notify(Event{Kind: Resumed})
+	case qmp.EventReset:
+		s.notify(Event{Kind: WasReset})
+	case qmp.EventMigration:
+		var migration qmp.Migration
+		_ = event.Decode(&migration)
+		select {
+		case s.moved <- migration.Status:
+		default: // nobody is waiting for so many
+		}
+	case qmp.EventVSerialPortChange:
+		var port qmp.VSerialPortChange
+		_ = event.Decode(&port)
+		if port.ID == qemu.AgentPort {
+			s.notify(Event{Kind: map[bool]EventKind{true: AgentOpened, false: AgentClosed}[port.Open]})
+		}
+	case qmp.EventBlockIOError:
+		s.notify(Event{Kind: DiskFailed, Detail: string(event.Data)})
+	}
+}
+
+func (s *Session) shutDown(shutdown qmp.Shutdown) {
+	switch shutdown.Reason {
+	case qmp.CauseGuestShutdown, qmp.CauseGuestReset, qmp.CauseSubsystemReset:
+		s.guestEnded(api.EndGuestShutdown, "")
+	case qmp.CauseGuestPanic:
+		s.guestEnded(api.EndGuestPanic, "the guest's kernel panicked")
+	case qmp.CauseHostSignal:
+		s.because(api.EndKilled, "QEMU was asked to end by a signal from outside")
+	case qmp.CauseHostError:
+		s.because(api.EndFailed, "QEMU ended on an error of the host")
+	}
+}
+
+// guestEnded lets a QEMU quit whose guest has ended.
+func (s *Session) guestEnded(reason api.EndReason, detail string) {
+	s.because(reason, detail)
+	go func() { _ = s.PowerOff(context.Background(), reason) }()
+}
+
+func (s *Session) notify(event Event) {
+	if s.machine.Notify != nil {
+		s.machine.Notify(event)
+	}
+}
+
+// finish clears up after QEMU and says how it ended.
+func (s *Session) finish() {
+	_ = s.monitor.Close()
+	s.closeHubs()
+	if s.emulator != nil {
+		// It ends with its connection; the signal is for one that does not.
+		_ = s.emulator.Signal(syscall.SIGTERM)
+		<-s.emulator.Done()
+	}
+	if err := s.machine.Dir.Remove(); err != nil {
+		s.machine.Log.Warn("a runtime directory could not be removed", "machine", s.machine.Name, "error", err)
+	}
+	s.mu.Lock()
+	s.end = s.howItEnded()
+	s.mu.Unlock()
+	close(s.done)
+}
+
+// howItEnded weighs what was noted against how the process ended; s.mu is held.
+func (s *Session) howItEnded() api.End {
+	end := api.End{Reason: s.reason, Detail: s.detail, Time: time.Now().UTC()}
+	var exit *exec.ExitError
+	switch how := s.program.How(); {
+	case end.Reason != "":
+	case errors.As(how, &exit) && exit.Sys().(syscall.WaitStatus).Signaled():
+		end.Reason = api.EndKilled
+		end.Detail = "QEMU was ended by the signal " + exit.Sys().(syscall.WaitStatus).Signal().String()
+	case how == nil && lastWords(s.machine.QEMULog(), s.begin) == "":
+		end.Reason, end.Detail = api.EndKilled, "QEMU ended without a word"
+	default:
+		end.Reason, end.Detail = api.EndFailed, plain(lastWords(s.machine.QEMULog(), s.begin))
+	}
+	return end
+}
+
+// explain says why a QEMU that was just started did not come up.
+func explain(ctx context.Context, err error, m Machine, program *process.Process, begin int64) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	// Its connection closes a moment before it has ended.
+	waiting, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if program.Wait(waiting) != nil {
+		return fmt.Errorf("QEMU does not answer: %w", err)
+	}
+	words := plain(lastWords(m.QEMULog(), begin))
+	if strings.Contains(words, "host forwarding rule") {
+		return problem.New(api.KindExists, "choose another host port, or stop what listens on it", "QEMU did not start: %s", words)
+	}
+	return problem.New(api.KindUnsupported, "`panal log` shows all that QEMU said", "QEMU did not start: %s", words)
+}
+
+// plain takes the time and the program's name off a line of QEMU's log.
+func plain(line string) string {
+	if _, rest, found := strings.Cut(line, "qemu-system-"); found {
+		if _, message, found := strings.Cut(rest, ": "); found {
+			return message
+		}
+	}
+	return line
+}
