@@ -11,6 +11,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -32,10 +33,10 @@ type DaemonOptions struct {
 	Data     string // the data directory
 	Runtime  string // the runtime directory
 	Socket   string // the socket to listen on
-	LogLevel string // debug, info, warn or error
-	// ReadyFD is a file descriptor to write "ready\n" to when requests are
-	// answered, or "error: WHY\n", and then to close; 0 when nobody waits.
-	ReadyFD int
+	LogLevel slog.Level
+	// Ready tells whoever waits for the daemon that requests are answered (nil),
+	// or why they will never be. Only the first call counts.
+	Ready func(error)
 }
 
 // CLI is the command line. It is made anew for each call.

@@ -85,6 +85,10 @@ func spawn(ctx context.Context, p paths.Paths) error {
 		return fmt.Errorf("open the daemon's log: %w", err)
 	}
 	defer log.Close()
+	logged, err := log.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fmt.Errorf("read the daemon's log: %w", err)
+	}
 	said, says, err := os.Pipe()
 	if err != nil {
 		return err
@@ -107,7 +111,7 @@ func spawn(ctx context.Context, p paths.Paths) error {
 	}
 	stop := context.AfterFunc(ctx, func() { said.Close() })
 	defer stop()
-	if err := readReady(said, p.Log); err != nil {
+	if err := readReady(said, p.Log, logged); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -116,8 +120,9 @@ func spawn(ctx context.Context, p paths.Paths) error {
 	return daemon.Process.Release()
 }
 
-// readReady reads the one line that a starting daemon writes.
-func readReady(from io.Reader, log string) error {
+// readReady reads the one line that a starting daemon writes. If there is none,
+// what it wrote to the log, beyond what was logged before, says more.
+func readReady(from io.Reader, log string, logged int64) error {
 	const most = 64 << 10
 	text, err := io.ReadAll(io.LimitReader(from, most))
 	if err != nil {
@@ -131,24 +136,24 @@ func readReady(from io.Reader, log string) error {
 	case isError:
 		return errors.New(why)
 	}
-	if last := lastLine(log); last != "" {
+	if last := lastLine(log, logged); last != "" {
 		return fmt.Errorf("it ended before it was ready: %s (its log is %s)", last, log)
 	}
 	return fmt.Errorf("it ended before it was ready (its log is %s)", log)
 }
 
-// lastLine is the last line of a log, or nothing.
-func lastLine(path string) string {
+// lastLine is the last line of a log beyond an offset, or nothing.
+func lastLine(path string, after int64) string {
 	file, err := os.Open(path)
 	if err != nil {
 		return ""
 	}
 	defer file.Close()
 	const most = 4 << 10
-	if info, err := file.Stat(); err == nil && info.Size() > most {
-		_, _ = file.Seek(-most, io.SeekEnd)
+	if info, err := file.Stat(); err == nil {
+		after = max(after, info.Size()-most)
 	}
-	text, _ := io.ReadAll(file)
+	text, _ := io.ReadAll(io.NewSectionReader(file, after, most))
 	lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
 	return string(lines[len(lines)-1])
 }

@@ -120,7 +120,7 @@ func TestReadReady(t *testing.T) {
 		"": "ended before it was ready", "read": "ended before it was ready", "ready": "ended before it was ready",
 	}
 	for text, want := range tests {
-		err := readReady(strings.NewReader(text), "/no/log")
+		err := readReady(strings.NewReader(text), "/no/log", 0)
 		if (err == nil) != (want == "") || (err != nil && !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}

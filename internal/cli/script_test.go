@@ -35,7 +35,8 @@ func panal() {
 
 // testDaemon is what the command line starts in tests: FAKE_DAEMON is a script
 // for a fake daemon to answer by, or "silent" for one that ends without a word,
-// or "sorry" for one that says why it cannot run. Each start is noted in a file.
+// "dying" for one that has only its log to speak to, or "sorry" for one that
+// says why it cannot run. Each start is noted in a file.
 func testDaemon(ctx context.Context, o cli.DaemonOptions) error {
 	starts, err := os.OpenFile(filepath.Join(o.Data, "starts"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -44,14 +45,15 @@ func testDaemon(ctx context.Context, o cli.DaemonOptions) error {
 	session, _ := syscall.Getpgid(0)
 	fmt.Fprintln(starts, "started", session == os.Getpid())
 	starts.Close()
-	ready := os.NewFile(uintptr(o.ReadyFD), "ready")
 	script := os.Getenv("FAKE_DAEMON")
 	switch script {
 	case "silent":
-		return fmt.Errorf("no words")
+		os.Exit(7)
+	case "dying":
+		fmt.Fprintln(os.Stderr, "panic: what a pity")
+		os.Exit(7)
 	case "sorry":
-		fmt.Fprintln(ready, "error: the disk is on fire")
-		return nil
+		return fmt.Errorf("the disk\nis on fire")
 	}
 	f, err := newFake(filepath.Dir(script), o.Socket)
 	if err != nil {
@@ -63,8 +65,7 @@ func testDaemon(ctx context.Context, o cli.DaemonOptions) error {
 		return err
 	}
 	f.load(string(lines))
-	fmt.Fprintln(ready, "ready")
-	ready.Close()
+	o.Ready(nil)
 	f.await(ctx, "GET /v1/host", 1) // the story's end
 	return nil
 }
