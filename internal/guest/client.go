@@ -11,7 +11,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/panalvm/panal/internal/qmp/framing"
+	"github.com/panalvm/panal/internal/framing"
 )
 
 const (

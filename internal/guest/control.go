@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/panalvm/panal/internal/qmp/framing"
+	"github.com/panalvm/panal/internal/framing"
 )
 
 // Ping tells whether an agent answers.

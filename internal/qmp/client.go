@@ -9,7 +9,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/panalvm/panal/internal/qmp/framing"
+	"github.com/panalvm/panal/internal/framing"
 )
 
 // Client is one connection to QEMU's monitor. Its methods may be called from

@@ -7,7 +7,7 @@ import (
 	"net"
 	"os"
 
-	"github.com/panalvm/panal/internal/qmp/framing"
+	"github.com/panalvm/panal/internal/framing"
 	"golang.org/x/sys/unix"
 )
 

@@ -10,7 +10,7 @@ import (
 	"testing/iotest"
 	"time"
 
-	"github.com/panalvm/panal/internal/qmp/framing"
+	"github.com/panalvm/panal/internal/framing"
 	"pgregory.net/rapid"
 )
 
