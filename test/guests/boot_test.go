@@ -27,7 +27,7 @@ type vm struct {
 // patience bounds a test that hangs; no test waits for it otherwise.
 const patience = 150 * time.Second
 
-// boot starts QEMU; "@name" sockets are made by (*vm).socket before.
+// newVM prepares a machine; line adds lines to it and start starts it.
 func newVM(t *testing.T) *vm {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -100,8 +100,7 @@ func (c *console) await(text string) {
 	defer stop()
 	piece := make([]byte, 4096)
 	for {
-		if before, after, ok := bytes.Cut(c.seen, []byte(text)); ok {
-			_ = before
+		if _, after, ok := bytes.Cut(c.seen, []byte(text)); ok {
 			c.seen = after
 			return
 		}
@@ -121,9 +120,12 @@ func (c *console) enter(text string) {
 	}
 }
 
-// awaitEnd waits until QEMU has ended by itself.
-func (v *vm) awaitEnd() {
+// awaitEnd waits until QEMU has ended by itself. It goes on reading what the guest prints, since a guest whose line
+// nobody reads stands still.
+func (c *console) awaitEnd() {
+	v := c.v
 	v.t.Helper()
+	go io.Copy(io.Discard, c.conn) //nolint:errcheck // it ends with QEMU
 	select {
 	case <-v.done:
 		if !v.cmd.ProcessState.Success() {

@@ -88,7 +88,7 @@ func tryTiny(t *testing.T, arch string) {
 	} else if _, err := agent.Ask(v.ctx, "poweroff"); err != nil {
 		t.Fatal(err)
 	}
-	v.awaitEnd()
+	line.awaitEnd()
 	written, err := os.ReadFile(disk)
 	if err != nil || !bytes.HasPrefix(written[512:], []byte("nectar and pollen")) {
 		t.Errorf("what the guest wrote is not on the disk: %v", err)
