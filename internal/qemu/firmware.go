@@ -215,7 +215,10 @@ func (d descriptor) firmware() Firmware {
 // uefi-secure.
 func (f Firmwares) Kinds(caps Capabilities) []string {
 	arch := caps.Architecture
-	kinds := []string{"bios"}
+	var kinds []string
+	if arch != api.AArch64 { // which has none that boots from drives
+		kinds = append(kinds, "bios")
+	}
 	for _, secure := range []bool{false, true} {
 		for _, m := range caps.MachineTypes {
 			if _, found := f.choose(arch, m.Name, secure); found {
