@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -63,7 +61,7 @@ type flashFile struct {
 func FirmwareDirs(configDir string) []string {
 	dirs := []string{"/usr/share/qemu/firmware", "/etc/qemu/firmware"}
 	if configDir != "" {
-		dirs = append(dirs, filepath.Join(configDir, "qemu/firmware"))
+		dirs = append(dirs, path.Join(configDir, "qemu/firmware"))
 	}
 	return dirs
 }
@@ -105,11 +103,6 @@ func ReadFirmwares(root fs.FS, dirs ...string) (Firmwares, error) {
 		}
 	}
 	return all, errors.Join(failed...)
-}
-
-// InstalledFirmwares reads the descriptors of this computer.
-func InstalledFirmwares(configDir string) (Firmwares, error) {
-	return ReadFirmwares(os.DirFS("/"), FirmwareDirs(configDir)...)
 }
 
 // readDescriptor reads one descriptor. It is not wanted when it is empty, is
