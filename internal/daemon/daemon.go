@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,9 +131,14 @@ func (d *daemon) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	stream, err := events.Open(ctx, store)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	defer stream.Close()
 	handler := server.New(server.Services{
 		Machines: machines, Power: machines, Views: machines, Tasks: machines.Tasks(),
-		Events: events.New(store), Host: &self{d, store, computer, machines},
+		Events: stream, Host: &self{d, store, computer, machines},
 	}, server.Options{Logger: d.log, Version: d.Version})
 	if err := machines.StartUp(ctx); err != nil {
 		return errors.Join(err, listener.Close())
@@ -140,7 +147,26 @@ func (d *daemon) serve(ctx context.Context) error {
 	d.Ready(nil)
 	notify(d.log, sd.SdNotifyReady)
 	defer notify(d.log, sd.SdNotifyStopping)
-	return server.Serve(ctx, listener, handler)
+	return serveUntilFailed(ctx, store, listener, handler)
+}
+
+// serveUntilFailed answers requests until ctx ends or the store has failed: a
+// daemon that can store nothing is of no use, the next one may be.
+func serveUntilFailed(ctx context.Context, store *etcdstate.Store, listener net.Listener, handler http.Handler) error {
+	serving, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		select {
+		case <-store.Failed():
+			cancel(etcdstate.ErrFailed)
+		case <-serving.Done():
+		}
+	}()
+	err := server.Serve(serving, listener, handler)
+	if errors.Is(context.Cause(serving), etcdstate.ErrFailed) {
+		return etcdstate.ErrFailed
+	}
+	return err
 }
 
 // notify tells systemd, if that has started the daemon and waits for a word.

@@ -12,6 +12,16 @@ import (
 	"github.com/panalvm/panal/internal/state/memstate"
 )
 
+func stream(t *testing.T, store state.Store) *Stream {
+	t.Helper()
+	s, err := Open(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
 func commit(t *testing.T, store state.Store, ops ...state.Op) {
 	t.Helper()
 	if _, err := store.Commit(t.Context(), ops...); err != nil {
@@ -57,7 +67,7 @@ func TestChangesBecomeEventsInOrder(t *testing.T) {
 		{api.TaskEnded, true, ""},
 		{api.MachineDeleted, true, ""},
 	}
-	for i, got := range take(t, New(store), 1, len(want)) {
+	for i, got := range take(t, stream(t, store), 1, len(want)) {
 		if got.Type != want[i].kind || got.Last != want[i].last || got.From != want[i].from {
 			t.Errorf("event %d is %s (from %q, last %v), want %+v", i, got.Type, got.From, got.Last, want[i])
 		}
@@ -70,7 +80,7 @@ func TestChangesBecomeEventsInOrder(t *testing.T) {
 func TestRevisionThatIsNotKeptIsGone(t *testing.T) {
 	store := memstate.New()
 	t.Cleanup(func() { _ = store.Close() })
-	for _, err := range New(store).Follow(t.Context(), 99) {
+	for _, err := range stream(t, store).Follow(t.Context(), 99) {
 		if problem.Of(err).Kind != api.KindGone {
 			t.Errorf("got %v", err)
 		}
@@ -79,12 +89,36 @@ func TestRevisionThatIsNotKeptIsGone(t *testing.T) {
 	t.Error("nothing was said")
 }
 
+// A follower that begins in the past goes over to what is kept in memory, and
+// neither misses nor repeats an event on the way, however many were forgotten.
+func TestFollowingFromAnywhereGivesEverythingOnce(t *testing.T) {
+	store := memstate.New()
+	t.Cleanup(func() { _ = store.Close() })
+	s := stream(t, store)
+	const all = 3*recent + 7
+	for range all {
+		commit(t, store, state.Put("machines/1", []byte(`{}`)), state.Put("tasks/1", []byte(`{}`)))
+	}
+	for _, since := range []int64{1, 2, recent, all - recent, all - 1} {
+		next, half := since+1, false
+		for _, got := range take(t, s, since, 2*int(all+1-since)) {
+			if got.Revision != next || got.Last != half {
+				t.Fatalf("since %d: got revision %d (last %v), want %d", since, got.Revision, got.Last, next)
+			}
+			if half = !half; !half {
+				next++
+			}
+		}
+	}
+}
+
 func TestFollowingEndsWithItsContext(t *testing.T) {
 	store := memstate.New()
 	t.Cleanup(func() { _ = store.Close() })
+	s := stream(t, store)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, err := range New(store).Follow(ctx, -1) {
+	for _, err := range s.Follow(ctx, 1) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}

@@ -69,7 +69,7 @@ func (h *Host) architecture(ctx context.Context, arch api.Architecture) api.Arch
 			described.MachineTypes = append(described.MachineTypes, machine.Alias)
 		}
 	}
-	described.Firmware = h.firmwareKinds(engine)
+	described.Firmware = h.firmwares().Kinds(caps)
 	return described
 }
 

@@ -3,7 +3,6 @@ package host
 import (
 	"context"
 
-	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/qemu"
 )
 
@@ -18,8 +17,4 @@ func (tmpCache) Capabilities(ctx context.Context, b string) (qemu.Capabilities, 
 }
 func (tmpCache) KVM(ctx context.Context, b string) (tmpVerdict, error) {
 	return tmpVerdict{false, "tmp"}, nil
-}
-func (h *Host) firmwareKinds(Engine) []string { return nil }
-func (e Engine) Firmware(spec api.Spec, m, dir string) (qemu.Firmware, error) {
-	return qemu.Firmware{}, nil
 }

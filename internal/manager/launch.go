@@ -10,7 +10,6 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/folder"
-	"github.com/panalvm/panal/internal/host"
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/media"
 	"github.com/panalvm/panal/internal/problem"
@@ -47,7 +46,7 @@ func (m *Manager) launch(ctx context.Context, object inventory.Object, saved boo
 		return nil, plan, err
 	}
 	plan.warnings = warnings
-	firmware, err := m.firmware(engine, dir, spec, resolved.Name)
+	firmware, err := m.Host.Firmware(spec, resolved.Name, dir.Path(folder.NVRAM))
 	if err != nil {
 		return nil, plan, err
 	}
@@ -139,12 +138,6 @@ func chainOf(ctx context.Context, dir folder.Folder, drive api.Drive) (qemu.Chai
 		})
 	}
 	return chain, nil
-}
-
-// firmware chooses the firmware of a machine, and makes its variables at the
-// first start.
-func (m *Manager) firmware(engine host.Engine, dir folder.Folder, spec api.Spec, machineType string) (qemu.Firmware, error) {
-	return engine.Firmware(spec, machineType, dir.Path(folder.NVRAM))
 }
 
 // portsFree checks that the host's ports of all forwards can be listened on,
