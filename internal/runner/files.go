@@ -10,11 +10,13 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/panalvm/panal/internal/process"
 	"github.com/panalvm/panal/internal/qemu"
 )
 
-// open opens one of the files that QEMU is started with.
-func open(wanted qemu.File) (*os.File, error) {
+// open opens one of the files that QEMU is started with; user is whom QEMU runs
+// as, nil for the daemon's own.
+func open(wanted qemu.File, user *process.Identity) (*os.File, error) {
 	switch wanted.Access {
 	case qemu.Read:
 		return os.Open(wanted.Path)
@@ -25,7 +27,7 @@ func open(wanted qemu.File) (*os.File, error) {
 	case qemu.Listen:
 		return listen(wanted.Path)
 	case qemu.Copy:
-		return inMemory(wanted.Path)
+		return openable(wanted.Path, user)
 	}
 	return nil, fmt.Errorf("open %s: there is no access %q", wanted.Path, wanted.Access)
 }
@@ -42,14 +44,30 @@ func listen(path string) (*os.File, error) {
 	return file, errors.Join(err, listener.Close())
 }
 
-// inMemory copies a file into an anonymous one that any user may open again by
-// its descriptor.
-func inMemory(path string) (*os.File, error) {
+// openable opens a file so that QEMU's user may open it again by its
+// descriptor. By that way only the file's own mode counts, not whether the user
+// comes through the directories. Copying is left for files that are not
+// everybody's: of a kernel it takes tens of milliseconds, and as much memory as
+// the kernel has bytes for as long as QEMU runs.
+func openable(path string, user *process.Identity) (*os.File, error) {
 	source, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer source.Close()
+	info, err := source.Stat()
+	if err != nil {
+		return nil, errors.Join(err, source.Close())
+	}
+	const everybodyReads = 0o004
+	if user == nil || info.Mode().Perm()&everybodyReads != 0 {
+		return source, nil
+	}
+	copied, err := inMemory(path, source)
+	return copied, errors.Join(err, source.Close())
+}
+
+// inMemory copies a file into an anonymous one, which any user may open.
+func inMemory(path string, source *os.File) (*os.File, error) {
 	fd, err := unix.MemfdCreate(filepath.Base(path), unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("copy %s into memory: %w", path, err)

@@ -108,7 +108,7 @@ func spawn(m Machine, invocation qemu.Invocation, log *os.File) (*process.Proces
 		}
 	}()
 	for _, wanted := range invocation.Files {
-		file, err := open(wanted)
+		file, err := open(wanted, m.User)
 		if err != nil {
 			return nil, fmt.Errorf("open what QEMU needs: %w", err)
 		}
