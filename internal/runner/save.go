@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,13 @@ func (s *Session) Save(ctx context.Context, w io.Writer, report func(done, total
 	}
 	stop := context.AfterFunc(ctx, func() { _ = read.Close() })
 	defer stop()
-	if _, err := io.Copy(w, &meteredReader{Reader: read, report: s.memoryReport(ctx, report)}); err != nil {
-		return errors.Join(context.Cause(ctx), err, s.monitor.MigrateCancel(context.WithoutCancel(ctx)))
+	progress, endReports := s.memoryReports(ctx, report)
+	_, err = io.Copy(w, &meteredReader{Reader: read, report: progress})
+	endReports()
+	if err != nil {
+		_ = read.Close() // so that QEMU does not wait for a reader before it cancels
+		err = errors.Join(err, s.monitor.MigrateCancel(context.WithoutCancel(ctx)))
+		return cmp.Or(context.Cause(ctx), err)
 	}
 	return s.moveCompleted(ctx)
 }
@@ -105,18 +111,34 @@ func (s *Session) forgetMoves() {
 	}
 }
 
-// memoryReport turns bytes of the stream into a report against the memory's
-// size, which QEMU knows once the transfer has begun.
-func (s *Session) memoryReport(ctx context.Context, report func(done, total int64)) func(int64) {
-	var total int64
-	return func(int64) {
-		info, err := s.monitor.QueryMigrate(ctx)
-		if err != nil || info.RAM.Total == 0 {
-			return
+// memoryReports turns bytes of the stream into reports against the memory's
+// size, which QEMU knows once the transfer has begun. QEMU is asked by a
+// goroutine of its own: it writes the end of its state with its lock held and
+// answers nobody until that was read. A call of end waits for the last report.
+func (s *Session) memoryReports(ctx context.Context, report func(done, total int64)) (progress func(int64), end func()) {
+	asking, cancel := context.WithCancel(ctx)
+	due, ended := make(chan struct{}, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-due:
+			case <-asking.Done():
+				return
+			}
+			info, err := s.monitor.QueryMigrate(asking)
+			if err == nil && info.RAM.Total > 0 {
+				report(info.RAM.Total-info.RAM.Remaining, info.RAM.Total)
+			}
 		}
-		total = info.RAM.Total
-		report(total-info.RAM.Remaining, total)
+	}()
+	progress = func(int64) {
+		select {
+		case due <- struct{}{}:
+		default: // one is being asked for
+		}
 	}
+	return progress, func() { cancel(); <-ended }
 }
 
 // meteredReader reports every few megabytes.

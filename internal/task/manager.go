@@ -19,11 +19,18 @@ import (
 // kept is how many ended tasks are remembered.
 const kept = 200
 
-// errCancelled is the cause of a cancelled task's context.
-var errCancelled = errors.New("the task was cancelled")
+// errCancelled is the cause of a cancelled task's context. Work may return it
+// in place of the context's own error, and means the same.
+var errCancelled error = cancellation{}
 
 // errClosing is the cause of a task's context when the daemon is stopping.
-var errClosing = errors.New("the daemon is stopping")
+var errClosing error = problem.New(api.KindUnavailable, "run it again", "the daemon is stopping")
+
+// cancellation is context.Canceled in words for a user.
+type cancellation struct{}
+
+func (cancellation) Error() string        { return "the task was cancelled" }
+func (cancellation) Is(target error) bool { return target == context.Canceled }
 
 // Manager runs tasks and keeps their records.
 type Manager struct {
