@@ -56,11 +56,11 @@ func (b *builder) serials() {
 		b.chardev(line.Name, SerialSocket(line.Name), path.Join(b.LogDir, line.Name+".log"))
 		switch {
 		case b.isX86():
-			b.device("serials", object{"driver": "isa-serial", "id": "panal-" + line.Name, "chardev": line.Name, "index": i})
+			b.device("serials", object{"driver": "isa-serial", "id": "panal-line-" + line.Name, "chardev": line.Name, "index": i})
 		case i == 0:
 			b.add("-serial", "chardev:"+line.Name) // the board's own
 		default:
-			o := object{"driver": "pci-serial", "id": "panal-" + line.Name, "chardev": line.Name}
+			o := object{"driver": "pci-serial", "id": "panal-line-" + line.Name, "chardev": line.Name}
 			b.place(o, serialPlaces, i-1)
 			b.device("serials", o)
 		}

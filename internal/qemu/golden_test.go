@@ -65,7 +65,7 @@ func launchCases() []launchCase {
 		{name: "q35-bare", arch: api.X8664, set: "adapters=none|serials=none|display=none|video=none|drives.disk0=none"},
 		{name: "q35-cpus", arch: api.X8664, set: "cpus=3|cpu.maximum=12|cpu.sockets=2|cpu.model=max,+svm,-avx2|rtc.base=localtime|boot.menu=on|memory=768M"},
 		{name: "q35-video", arch: api.X8664, set: "video=vmware"},
-		{name: "q35-serials", arch: api.X8664, set: "serials.s1=new|serials.s2=new|serials.s3=new"},
+		{name: "q35-serials", arch: api.X8664, set: "serials.rng=new|serials.agent=new|serials.usb=new"},
 		{name: "pc", arch: api.X8664, set: "machine=pc"},
 		{name: "pc-uefi", arch: api.X8664, set: "machine=pc|firmware=uefi"},
 		{name: "pc-everything", arch: api.X8664, set: "machine=pc|drives.disk0.port=3|drives.a=new|drives.a.kind=floppy|drives.b=new|drives.b.size=1G|drives.b.controller=sata0|" +

@@ -164,7 +164,11 @@ func scsi(o object, drive api.Drive, bus string, target int) {
 // usbDrive appends the USB device that o is the SCSI device of.
 func (b *builder) usbDrive(field string, o object, drive api.Drive, on bus, port int) {
 	bridge := "panal-usb-" + drive.Name
-	b.device(field, object{"driver": "usb-bot", "id": bridge, "bus": on.name, "port": strconv.Itoa(port + 1)})
+	usb := object{"driver": "usb-bot", "id": bridge, "bus": on.name, "port": strconv.Itoa(port + 1)}
+	if drive.Serial != "" {
+		usb["serial"] = drive.Serial // guests ask the USB device, not the disk in it
+	}
+	b.device(field, usb)
 	scsi(o, drive, bridge+".0", 0)
 }
 
