@@ -5,11 +5,11 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
+	"syscall"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
@@ -19,7 +19,7 @@ import (
 
 // Host is the computer that the daemon runs on.
 type Host struct {
-	cache tmpCache
+	cache qemu.Cache
 	user  *process.Identity // whom QEMU runs as; nil for the daemon's own user
 	log   *slog.Logger
 
@@ -46,7 +46,7 @@ type Engine struct {
 // so that the next daemon need not try again.
 func New(cacheDir string, user *process.Identity, log *slog.Logger) *Host {
 	return &Host{
-		cache: tmpCache{Dir: cacheDir}, user: user, log: log,
+		cache: qemu.Cache{Dir: cacheDir}, user: user, log: log,
 		engines: map[api.Architecture]*engineOnce{},
 	}
 }
@@ -98,7 +98,7 @@ func (h *Host) find(ctx context.Context, arch api.Architecture, once *engineOnce
 func (h *Host) probe(ctx context.Context, arch api.Architecture) (Engine, error) {
 	binary, err := qemu.Find(arch)
 	if err != nil {
-		return Engine{}, explain(err)
+		return Engine{}, err
 	}
 	capabilities, err := h.cache.Capabilities(ctx, binary)
 	if err != nil {
@@ -109,10 +109,7 @@ func (h *Host) probe(ctx context.Context, arch api.Architecture) (Engine, error)
 		engine.Why = fmt.Sprintf("%s is not this host's architecture, so its code is translated", arch)
 		return engine, nil
 	}
-	verdict, err := h.cache.KVM(ctx, binary)
-	if err != nil {
-		return Engine{}, err
-	}
+	verdict := h.cache.KVM(ctx, binary, h.credential())
 	engine.Why = verdict.Why
 	if verdict.Usable {
 		engine.Accelerator = "kvm"
@@ -121,10 +118,10 @@ func (h *Host) probe(ctx context.Context, arch api.Architecture) (Engine, error)
 	return engine, nil
 }
 
-func explain(err error) error {
-	var missing *qemu.MissingError
-	if errors.As(err, &missing) {
-		return problem.New(api.KindMissing, "install the package "+missing.Package, "%s is not installed", missing.Program)
+// credential is whom QEMU runs as; nil for the daemon's own user.
+func (h *Host) credential() *syscall.Credential {
+	if h.user == nil {
+		return nil
 	}
-	return err
+	return h.user.Credential()
 }

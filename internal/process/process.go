@@ -28,6 +28,11 @@ type Identity struct {
 	Groups []uint32
 }
 
+// Credential is the identity as the kernel wants it.
+func (i *Identity) Credential() *syscall.Credential {
+	return &syscall.Credential{Uid: i.UID, Gid: i.GID, Groups: i.Groups}
+}
+
 // Spec is a program to start.
 type Spec struct {
 	Path  string
@@ -55,8 +60,8 @@ func Start(spec Spec) (*Process, error) {
 	command.Dir = spec.Dir
 	command.Env = []string{"LC_ALL=C", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if user := spec.User; user != nil {
-		command.SysProcAttr.Credential = &syscall.Credential{Uid: user.UID, Gid: user.GID, Groups: user.Groups}
+	if spec.User != nil {
+		command.SysProcAttr.Credential = spec.User.Credential()
 	}
 	if err := command.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Path, err)

@@ -119,6 +119,7 @@ func serverConfig(cfg Config, logger *zap.Logger) config.ServerConfig {
 		ElectionTicks:              electionTicks,
 		InitialElectionTickAdvance: true,
 		PreVote:                    true,
+		BcryptCost:                 4, // nobody logs in to this etcd; it complains of none
 
 		// A snapshot costs one sync of the database; the entries between two are kept
 		// in memory, and replayed by Open.
