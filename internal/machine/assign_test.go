@@ -103,7 +103,7 @@ func TestAssignSaysEverythingThatIsWrong(t *testing.T) {
 	tests := map[string]string{
 		"cpu.cuont=4":                    "did you mean cpu.count",
 		"serial=x":                       "did you mean drives.NAME.serial",
-		"nonsense=1":                     "panal set --help",
+		"nonsense=1":                     "panal set --keys",
 		"cpu.count=many":                 "not a whole number",
 		"cpu.count=99999999999999999999": "not a whole number",
 		"memory=much":                    "not a number",

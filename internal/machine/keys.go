@@ -87,7 +87,7 @@ func unknownKey(rest, at string) error {
 		}
 	}
 	if len(near) == 0 {
-		return fmt.Errorf("there is no such field; `panal set --help` lists them")
+		return fmt.Errorf("there is no such field; `panal set --keys` lists them")
 	}
 	slices.SortStableFunc(near, func(a, b string) int { return distance(wrong, a) - distance(wrong, b) })
 	return fmt.Errorf("there is no such field; did you mean %s?", strings.Join(near[:min(3, len(near))], ", "))

@@ -88,16 +88,29 @@ func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec
 		return api.Machine{}, err
 	}
 	spec = machine.Complete(spec, m.defaults())
-	wrong := append(machine.Validate(spec), machine.Immutable(before, spec, object.Value.Status.State)...)
-	wrong = append(wrong, keptDrives(before, spec)...)
-	if len(wrong) > 0 {
-		return api.Machine{}, problem.Invalid(wrong, "set %s", before.Name)
+	if err := permitted(before, spec, object.Value.Status.State); err != nil {
+		return api.Machine{}, err
 	}
 	object.Value.Spec = spec
 	if err := m.makeNewDrives(ctx, &object.Value); err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
 	return m.store(ctx, object, before)
+}
+
+// permitted checks that a spec may take the place of another one. What only
+// the machine's state forbids is told apart from what is wrong altogether.
+func permitted(before, after api.Spec, state api.State) error {
+	wrong := append(machine.Validate(after), machine.Immutable(before, after, api.StateOff)...)
+	if len(wrong) > 0 {
+		return problem.Invalid(wrong, "set %s", before.Name)
+	}
+	if now := machine.Immutable(before, after, state); len(now) > 0 {
+		err := problem.New(api.KindWrongState, "", "set %s", before.Name)
+		err.Errors = now
+		return err
+	}
+	return nil
 }
 
 // store commits a changed record together with its machine.json.
@@ -122,24 +135,6 @@ func (m *Manager) store(ctx context.Context, object inventory.Object, before api
 		m.log.Warn("machine.json could not be put in place; it is done at the next change", "machine", before.Name, "error", err)
 	}
 	return inventory.AsMachine(stored), nil
-}
-
-// keptDrives checks that drives whose image exists keep what it depends on.
-func keptDrives(before, after api.Spec) []api.FieldError {
-	var wrong []api.FieldError
-	for i, drive := range after.Drives {
-		old := driveNamed(before.Drives, drive.Name)
-		if old == nil || old.File == "" {
-			continue
-		}
-		if drive.Source != old.Source || drive.Mode != old.Mode || drive.Size != old.Size || drive.Kind != old.Kind {
-			wrong = append(wrong, api.FieldError{
-				Field:   fmt.Sprintf("drives[%d]", i),
-				Message: "the image of " + drive.Name + " exists: its source, mode, kind and size stay; add a drive of another name instead",
-			})
-		}
-	}
-	return wrong
 }
 
 // Register makes the machine of a folder known; for a machine that is known

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/panalvm/panal/api"
@@ -61,6 +62,7 @@ func (m *Manager) launch(ctx context.Context, object inventory.Object, saved boo
 		Spec: spec, Caps: engine.Capabilities, MachineType: resolved.Name, Accelerator: engine.Accelerator,
 		RuntimeDir: string(machine.Dir), LogDir: dir.Path(folder.Log),
 		Images: images, Firmware: firmware, TPMSocket: machine.Dir.TPM(), Incoming: saved,
+		Paused: hasUnplugged(spec),
 	})
 	if err != nil {
 		return nil, plan, err
@@ -69,7 +71,34 @@ func (m *Manager) launch(ctx context.Context, object inventory.Object, saved boo
 	if err != nil {
 		return nil, plan, err
 	}
-	return m.watchOver(object.Key, session), plan, nil
+	started := m.watchOver(object.Key, session)
+	if err := m.unplug(ctx, started, invocation.LinksDown, saved); err != nil {
+		return nil, plan, errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
+	}
+	return started, plan, nil
+}
+
+// hasUnplugged says whether a machine has an adapter whose cable is unplugged.
+// QEMU can only be told so once it runs, so its guest has to wait for that.
+func hasUnplugged(spec api.Spec) bool {
+	return slices.ContainsFunc(spec.Adapters, func(a api.Adapter) bool { return a.Network == "none" })
+}
+
+// unplug takes cables out before the guest runs, and lets it run then, unless
+// it has a saved state to read first.
+func (m *Manager) unplug(ctx context.Context, run *run, adapters []string, saved bool) error {
+	if len(adapters) == 0 {
+		return nil
+	}
+	for _, adapter := range adapters {
+		if err := run.SetLink(ctx, adapter, false); err != nil {
+			return fmt.Errorf("unplug adapter %s: %w", adapter, err)
+		}
+	}
+	if saved {
+		return nil
+	}
+	return run.Resume(ctx)
 }
 
 func tpmOf(spec api.Spec) *runner.TPM {

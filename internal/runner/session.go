@@ -105,6 +105,11 @@ func (s *Session) Resume(ctx context.Context) error { return s.monitor.Cont(ctx)
 // Reset resets the machine.
 func (s *Session) Reset(ctx context.Context) error { return s.monitor.SystemReset(ctx) }
 
+// SetLink plugs an adapter's cable in or out.
+func (s *Session) SetLink(ctx context.Context, adapter string, up bool) error {
+	return s.monitor.Execute(ctx, "set_link", map[string]any{"name": adapter, "up": up}, nil)
+}
+
 // PressPower presses the power button; what comes of it is the guest's to say.
 func (s *Session) PressPower(ctx context.Context) error { return s.monitor.SystemPowerdown(ctx) }
 

@@ -260,16 +260,14 @@ func (m *Manager) finish(run *Run, failure error) {
 	m.keep(run.id)
 }
 
+// unwind undoes the task's steps and ends it. Work that was cancelled fails in
+// whatever way it noticed; that it was cancelled is all there is to say.
 func (m *Manager) unwind(ctx context.Context, run *Run, failure error) error {
-	return run.end(ctx, failedState(run, failure), problem.Of(failure), m.undo(ctx, run))
-}
-
-// failedState tells a task that somebody cancelled from one that failed.
-func failedState(run *Run, failure error) api.TaskState {
-	if errors.Is(context.Cause(run.ctx), errCancelled) && errors.Is(failure, context.Canceled) {
-		return api.TaskCancelled
+	state, why := api.TaskFailed, problem.Of(failure)
+	if errors.Is(context.Cause(run.ctx), errCancelled) {
+		state, why = api.TaskCancelled, problem.New(api.KindCancelled, "", "%s was cancelled", run.task().Kind)
 	}
-	return api.TaskFailed
+	return run.end(ctx, state, why, m.undo(ctx, run))
 }
 
 func (m *Manager) undo(ctx context.Context, run *Run) []state.Op {
