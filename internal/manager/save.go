@@ -152,7 +152,10 @@ func (m *Manager) unsave(ctx context.Context, step unsaved) error {
 	if run == nil {
 		return removeFile(dir.Path(folder.Saved, statePart))
 	}
-	if err := removeState(dir); err != nil || step.Paused {
+	if err := removeState(dir); err != nil {
+		return err
+	}
+	if err := run.Reattach(ctx); err != nil || step.Paused {
 		return err
 	}
 	return run.Resume(ctx)
