@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -188,7 +189,7 @@ func describeCPU(c api.CPU) string {
 		text += fmt.Sprintf(" of at most %d", c.Maximum)
 	}
 	text += fmt.Sprintf(" (%s, %s, %s), ", plural(int64(c.Sockets), "socket"), plural(int64(c.Cores), "core"), plural(int64(c.Threads), "thread"))
-	return text + "model " + orDash(c.Model)
+	return text + "model " + cmp.Or(c.Model, "default")
 }
 
 func describeAutostart(s api.Autostart) string {

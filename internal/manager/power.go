@@ -185,7 +185,7 @@ func (m *Manager) Shutdown(ctx context.Context, ref string, request api.Shutdown
 	}
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.shutdown(ctx, r, object.Key, request); err != nil {
-			return fmt.Errorf("shut down %s: %w", object.Value.Spec.Name, err)
+			return fmt.Errorf("shutdown %s: %w", object.Value.Spec.Name, err)
 		}
 		return nil
 	})
@@ -197,16 +197,13 @@ func (m *Manager) shutdown(ctx context.Context, r *task.Run, uuid string, reques
 		return problem.New(api.KindWrongState, "", "it has no process")
 	}
 	r.Step("waiting for the guest")
-	if err := run.PressPower(ctx); err != nil {
-		return err
-	}
 	timeout := time.Duration(request.Timeout) * time.Second
 	if timeout <= 0 {
 		timeout = shutdownTimeout
 	}
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	switch err := m.awaitEnd(waiting, run); {
+	switch err := m.pressPower(waiting, run); {
 	case err == nil:
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
@@ -224,6 +221,27 @@ func (m *Manager) shutdown(ctx context.Context, r *task.Run, uuid string, reques
 		m.enter(record, api.StateOff)
 		return nil
 	})
+}
+
+// pressAgain is how long the guest may take before the button is pressed again.
+const pressAgain = 10 * time.Second
+
+// pressPower presses the power button until the guest has shut down. A guest
+// that is still booting does not notice the first time; one that is shutting
+// down does not mind the second.
+func (m *Manager) pressPower(ctx context.Context, run *run) error {
+	for {
+		if err := run.PressPower(ctx); err != nil && m.awaitEnd(ctx, run) != nil {
+			return err
+		}
+		select {
+		case <-run.settled:
+			return nil
+		case <-time.After(pressAgain):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Pause stops a machine's CPUs.
