@@ -1,0 +1,105 @@
+// Package stories tells what people do with Panal, as scripts that run the real
+// program, its daemon and QEMU. Each script in testdata is one story, in a home
+// of its own. Beside testscript's own commands they use these:
+//
+//	exits CODE COMMAND…       runs a command, which must exit with this code
+//	needs PROGRAM…            skips the story where a program is missing
+//	tiny NAME [FLAG…]         panal create: a small machine with the tiny guest
+//	up NAME                   waits until the tiny guest has started
+//	ask NAME REQUEST…         asks the tiny guest's agent; the answer is the standard output
+//	field NAME PATH VALUE     panal show --json has this value there, as in status.state
+//	get VARIABLE NAME PATH    puts what panal show --json has there into the environment
+//	await NAME PATH VALUE     waits for the event that brings a field to a value
+//	remember FILE…            notes the checksums of files
+//	unchanged FILE…           compares them
+//	json PATH VALUE           the standard output is JSON and has this value there
+//	freeport VARIABLE         puts a port that nobody listens on into the environment
+//	listen VARIABLE           listens on a port until the story's end
+//	signal NAME PID           sends a signal, as KILL
+//	gone PID…                 waits until processes have ended
+//	mode FILE MODE GROUP      the file has these permissions and belongs to this group
+//	debian FILE               writes the Debian guest's disk as VMDK, with qemu-img
+//	bounded BYTES DIR         no file in the directory is larger
+//	magic FILE BYTES          the file begins with these bytes, escaped as in Go
+//	greeting ADDRESS TEXT     who listens there says this first; waits for the listener
+//	stopdaemon                stops the daemon, and waits until it has ended
+//
+// KERNEL, INITRD and APPEND are the tiny guest's, and HOME_DIR the home's directory.
+package stories
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/panalvm/panal/internal/testenv"
+	"github.com/panalvm/panal/test/guests"
+	"github.com/panalvm/panal/test/harness"
+)
+
+var goOn = flag.Bool("continue", false, "go on with a story after a step that failed")
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	harness.Clean()
+	os.Exit(code)
+}
+
+func TestStories(t *testing.T) {
+	guest := testenv.TinyGuest(t, "x86_64")
+	testenv.Need(t, "qemu-system-x86_64")
+	testenv.Need(t, "qemu-img")
+	program, err := harness.Panal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		ContinueOnError:     *goOn,
+		Setup:               func(env *testscript.Env) error { return setUp(env, program, guest) },
+		Condition:           condition,
+		Cmds:                commands,
+	})
+}
+
+// world is what a story's commands work with.
+type world struct {
+	t       testing.TB
+	home    *harness.Home
+	program string
+	digests map[string]string // of files that were remembered
+}
+
+func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
+
+func setUp(env *testscript.Env, program string, guest guests.TinyGuest) error {
+	t := env.T().(testing.TB)
+	home := harness.NewHome(t)
+	env.Values["world"] = &world{t: t, home: home, program: program, digests: map[string]string{}}
+	env.Vars = append(env.Vars, home.Env()...)
+	env.Setenv("PATH", harness.Path(program))
+	env.Setenv("HOME_DIR", home.Dir)
+	env.Setenv("KERNEL", guest.Kernel)
+	env.Setenv("INITRD", guest.Initrd)
+	env.Setenv("APPEND", guest.Append)
+	// QEMU's user passes through to images that it must open by their paths.
+	for dir := env.WorkDir; dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// condition knows of [root].
+func condition(name string) (bool, error) {
+	if name == "root" {
+		return os.Geteuid() == 0, nil
+	}
+	return false, nil
+}
