@@ -17,6 +17,9 @@ type Record struct {
 	// Digest is the SHA-256 of machine.json as the daemon wrote it last; another
 	// one in the folder means that somebody edited the file.
 	Digest string `json:"digest,omitempty"`
+	// SpecChangedAfter is the revision that the record had before its spec was
+	// changed last: whoever saw that one or an older has not seen the spec.
+	SpecChangedAfter int64 `json:"specChangedAfter,omitempty"`
 	// BootID is the host's boot in which the process was started.
 	BootID string `json:"bootID,omitempty"`
 }

@@ -18,6 +18,10 @@ import (
 
 // Change changes single values of a machine's spec.
 func (m *Manager) Change(ctx context.Context, ref string, request api.ChangeRequest) (api.Machine, error) {
+	return again(func() (api.Machine, error) { return m.tryChange(ctx, ref, request) })
+}
+
+func (m *Manager) tryChange(ctx context.Context, ref string, request api.ChangeRequest) (api.Machine, error) {
 	object, err := m.changeable(ctx, ref, request.Revision)
 	if err != nil {
 		return api.Machine{}, err
@@ -31,6 +35,10 @@ func (m *Manager) Change(ctx context.Context, ref string, request api.ChangeRequ
 
 // Replace changes a machine's whole spec.
 func (m *Manager) Replace(ctx context.Context, ref string, request api.ReplaceRequest) (api.Machine, error) {
+	return again(func() (api.Machine, error) { return m.tryReplace(ctx, ref, request) })
+}
+
+func (m *Manager) tryReplace(ctx context.Context, ref string, request api.ReplaceRequest) (api.Machine, error) {
 	object, err := m.changeable(ctx, ref, request.Revision)
 	if err != nil {
 		return api.Machine{}, err
@@ -40,6 +48,10 @@ func (m *Manager) Replace(ctx context.Context, ref string, request api.ReplaceRe
 
 // Rename changes a machine's name. Its folder stays where it is.
 func (m *Manager) Rename(ctx context.Context, ref string, request api.RenameRequest) (api.Machine, error) {
+	return again(func() (api.Machine, error) { return m.tryRename(ctx, ref, request) })
+}
+
+func (m *Manager) tryRename(ctx context.Context, ref string, request api.RenameRequest) (api.Machine, error) {
 	object, err := m.changeable(ctx, ref, 0)
 	if err != nil {
 		return api.Machine{}, err
@@ -49,16 +61,17 @@ func (m *Manager) Rename(ctx context.Context, ref string, request api.RenameRequ
 	return m.replaceSpec(ctx, object, spec)
 }
 
-// changeable finds a machine whose spec may be changed now, at the revision
-// that the client saw; 0 is any.
+// changeable finds a machine whose spec may be changed now, and has not been
+// since the revision that the client saw; 0 is any. Changes of its status are
+// nothing that the client could overwrite.
 func (m *Manager) changeable(ctx context.Context, ref string, seen int64) (inventory.Object, error) {
 	object, err := m.allowed(ctx, ref, machine.OpSet)
 	if err != nil {
 		return object, err
 	}
-	if seen != 0 && seen != int64(object.Revision) {
+	if seen != 0 && seen <= object.Value.SpecChangedAfter {
 		return object, problem.New(api.KindConflict, "look at it again and repeat the change",
-			"set %s: it has changed since it was read (revision %d then, %d now)", object.Value.Spec.Name, seen, object.Revision)
+			"set %s: its spec has changed since it was read (revision %d then, %d now)", object.Value.Spec.Name, seen, object.Revision)
 	}
 	return object, m.unedited(object)
 }
@@ -92,10 +105,15 @@ func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec
 		return api.Machine{}, err
 	}
 	object.Value.Spec = spec
-	if err := m.makeNewDrives(ctx, &object.Value); err != nil {
+	files, err := m.makeNewDrives(ctx, &object.Value)
+	if err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
-	return m.store(ctx, object, before)
+	changed, err := m.store(ctx, object, before)
+	if err != nil {
+		m.removeLeftovers(files)
+	}
+	return changed, err
 }
 
 // permitted checks that a spec may take the place of another one. What only
@@ -124,13 +142,13 @@ func (m *Manager) store(ctx context.Context, object inventory.Object, before api
 		return api.Machine{}, err
 	}
 	object.Value.Digest = digest
+	object.Value.SpecChangedAfter = int64(object.Revision)
 	stored, err := m.inv.Update(ctx, object, before)
 	if err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
-	if err := fault.At(ctx, "set.committed"); err != nil {
-		return api.Machine{}, err
-	}
+	// What was asked for is done: here only a kill could still come between.
+	_ = fault.At(ctx, "set.committed")
 	if err := dir.Settle(digest); err != nil {
 		m.log.Warn("machine.json could not be put in place; it is done at the next change", "machine", before.Name, "error", err)
 	}

@@ -179,17 +179,17 @@ func (m *Manager) moveBack(step movedImage) error {
 func (m *Manager) removeLeftovers(paths []string) {
 	for _, path := range paths {
 		if err := os.Remove(path); err != nil {
-			m.log.Warn("a file that was moved into a machine could not be removed from its old place", "file", path, "error", err)
+			m.log.Warn("a file that is needed no more could not be removed", "file", path, "error", err)
 		}
 	}
 }
 
 // makeNewDrives makes the images of drives that a change of the spec adds.
 // They are small and quick to make, so this is no task; what was made is
-// removed again when one cannot be.
-func (m *Manager) makeNewDrives(ctx context.Context, record *inventory.Record) (err error) {
+// removed again when one cannot be; otherwise it is returned, for the caller to
+// remove if the change fails.
+func (m *Manager) makeNewDrives(ctx context.Context, record *inventory.Record) (files []string, err error) {
 	dir := folder.Folder(record.Folder)
-	var files []string
 	defer func() {
 		if err != nil {
 			m.removeLeftovers(files)
@@ -201,19 +201,19 @@ func (m *Manager) makeNewDrives(ctx context.Context, record *inventory.Record) (
 			continue
 		}
 		if drive.Mode == api.Own && drive.Source != "" {
-			return problem.New(api.KindUnsupported, "attach it as an overlay, or create a machine with it",
+			return files, problem.New(api.KindUnsupported, "attach it as an overlay, or create a machine with it",
 				"drive %s: an image is moved in only when its machine is created", drive.Name)
 		}
 		path := dir.Path(folder.Disks, drive.Name+".qcow2")
 		if _, err := os.Lstat(path); err == nil {
-			return problem.New(api.KindExists, "name the drive differently, or move the file away", "drive %s: there is a file %s already", drive.Name, path)
+			return files, problem.New(api.KindExists, "name the drive differently, or move the file away", "drive %s: there is a file %s already", drive.Name, path)
 		}
 		files = append(files, path)
 		if err := makeImage(ctx, dir, drive); err != nil {
-			return fmt.Errorf("drive %s: %w", drive.Name, err)
+			return files, fmt.Errorf("drive %s: %w", drive.Name, err)
 		}
 	}
-	return nil
+	return files, nil
 }
 
 // hasImage reports whether there is nothing to be made for a drive: it has its

@@ -21,6 +21,12 @@ const shutdownTimeout = time.Minute
 
 // Start begins to start a machine, or to go on from its saved state.
 func (m *Manager) Start(ctx context.Context, ref string) (api.Task, error) {
+	return insist(ctx, func() (api.Task, error) {
+		return again(func() (api.Task, error) { return m.tryStart(ctx, ref) })
+	})
+}
+
+func (m *Manager) tryStart(ctx context.Context, ref string) (api.Task, error) {
 	object, err := m.allowed(ctx, ref, machine.OpStart)
 	if err != nil {
 		return api.Task{}, err
@@ -90,11 +96,10 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 	if err != nil {
 		return errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
 	}
-	if err := fault.At(ctx, "start.committed"); err != nil {
-		return err
-	}
+	// What was asked for is done: here only a kill could still come between.
+	_ = fault.At(ctx, "start.committed")
 	if saved {
-		return m.goOn(ctx, started, m.folderOf(object))
+		return m.goOn(ctx, started, object)
 	}
 	return nil
 }
@@ -110,6 +115,12 @@ func endedAtOnce(status api.Status) error {
 // Stop begins to power a machine off; a saved state is thrown away. What else
 // is at work on the machine is cancelled first.
 func (m *Manager) Stop(ctx context.Context, ref string) (api.Task, error) {
+	return insist(ctx, func() (api.Task, error) {
+		return again(func() (api.Task, error) { return m.tryStop(ctx, ref) })
+	})
+}
+
+func (m *Manager) tryStop(ctx context.Context, ref string) (api.Task, error) {
 	object, err := m.inv.Find(ctx, ref)
 	if err != nil {
 		return api.Task{}, err
@@ -175,6 +186,12 @@ func (m *Manager) awaitEnd(ctx context.Context, run *run) error {
 
 // Shutdown begins to shut the guest down by its power button.
 func (m *Manager) Shutdown(ctx context.Context, ref string, request api.ShutdownRequest) (api.Task, error) {
+	return insist(ctx, func() (api.Task, error) {
+		return again(func() (api.Task, error) { return m.tryShutdown(ctx, ref, request) })
+	})
+}
+
+func (m *Manager) tryShutdown(ctx context.Context, ref string, request api.ShutdownRequest) (api.Task, error) {
 	object, err := m.allowed(ctx, ref, machine.OpShutdown)
 	if err != nil {
 		return api.Task{}, err

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/runner"
@@ -59,7 +61,7 @@ func (m *Manager) takeOver(ctx context.Context) error {
 	if err := os.MkdirAll(m.machinesDir(), 0o711); err != nil {
 		return err
 	}
-	objects, _, err := m.inv.All(ctx)
+	objects, seen, err := m.inv.All(ctx)
 	if err != nil && !errors.Is(err, state.ErrUndecodable) {
 		return err
 	}
@@ -70,12 +72,30 @@ func (m *Manager) takeOver(ctx context.Context) error {
 	if err := m.sweep(); err != nil {
 		return err
 	}
-	for _, object := range objects {
-		if err := m.reconcile(ctx, object.Key); err != nil {
-			return fmt.Errorf("machine %s: %w", object.Value.Spec.Name, err)
+	if newest, err := m.Store.Revision(ctx); err != nil {
+		return err
+	} else if newest != seen {
+		if objects, _, err = m.inv.All(ctx); err != nil && !errors.Is(err, state.ErrUndecodable) {
+			return err
 		}
 	}
-	return nil
+	return m.reconcileAll(ctx, objects)
+}
+
+// reconcileAll reconciles several machines at once: with thousands of them it
+// is most of a daemon's start.
+func (m *Manager) reconcileAll(ctx context.Context, objects []inventory.Object) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(8)
+	for _, object := range objects {
+		group.Go(func() error {
+			if err := m.reconcileRecord(ctx, object); err != nil {
+				return fmt.Errorf("machine %s: %w", object.Value.Spec.Name, err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 // adoptAll finds the processes of all machines that may have one. Machines
@@ -130,13 +150,25 @@ func (m *Manager) sweep() error {
 
 // reconcile makes one machine's record agree with what is there.
 func (m *Manager) reconcile(ctx context.Context, uuid string) error {
+	object, err := m.inv.Get(ctx, uuid)
+	if err != nil {
+		return nil //nolint:nilerr // it was never made, or is gone
+	}
+	return m.reconcileRecord(ctx, object)
+}
+
+// reconcileRecord is reconcile for a record that was read already.
+func (m *Manager) reconcileRecord(ctx context.Context, object inventory.Object) error {
 	for {
-		ops, err := m.settleOps(ctx, uuid)
+		ops, err := m.settleObject(ctx, object)
 		if err != nil || len(ops) == 0 {
 			return err
 		}
 		if _, err = m.Store.Commit(ctx, ops...); !isConflict(err) {
 			return err
+		}
+		if object, err = m.inv.Get(ctx, object.Key); err != nil {
+			return nil //nolint:nilerr // it is gone
 		}
 	}
 }
@@ -148,7 +180,13 @@ func (m *Manager) settleOps(ctx context.Context, uuid string) ([]state.Op, error
 	if err != nil {
 		return nil, nil // it was never made, or is gone
 	}
-	before := object.Value
+	return m.settleObject(ctx, object)
+}
+
+// settleObject is settleOps for a record that was read already.
+func (m *Manager) settleObject(ctx context.Context, object inventory.Object) ([]state.Op, error) {
+	var err error
+	uuid, before := object.Key, object.Value
 	record := &object.Value
 	record.Status.Task = ""
 	if err := m.folderOf(object).Settle(record.Digest); err != nil && !isNotExist(err) {

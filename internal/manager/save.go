@@ -58,6 +58,12 @@ type unsaved struct {
 
 // Save begins to write a machine's state to disk and to end its process.
 func (m *Manager) Save(ctx context.Context, ref string) (api.Task, error) {
+	return insist(ctx, func() (api.Task, error) {
+		return again(func() (api.Task, error) { return m.trySave(ctx, ref) })
+	})
+}
+
+func (m *Manager) trySave(ctx context.Context, ref string) (api.Task, error) {
 	object, err := m.allowed(ctx, ref, machine.OpSave)
 	if err != nil {
 		return api.Task{}, err
@@ -191,15 +197,16 @@ func (m *Manager) restore(ctx context.Context, r *task.Run, run *run, dir folder
 }
 
 // goOn lets a restored machine run. From here on the saved state is stale: its
-// disks change.
-func (m *Manager) goOn(ctx context.Context, run *run, dir folder.Folder) error {
-	if err := removeState(dir); err != nil {
-		return err
+// disks change. When it cannot be removed the guest must not run, and the
+// machine stays saved.
+func (m *Manager) goOn(ctx context.Context, run *run, object inventory.Object) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := removeState(m.folderOf(object)); err != nil {
+		m.log.Error("a machine stays saved: its saved state could not be removed", "machine", object.Value.Spec.Name, "error", err)
+		return errors.Join(err, m.powerOff(ctx, run, api.EndFailed), m.reconcile(ctx, object.Key))
 	}
-	if err := fault.At(ctx, "start.state-removed"); err != nil {
-		return err
-	}
-	return run.Resume(context.WithoutCancel(ctx))
+	_ = fault.At(ctx, "start.state-removed") // a kill; the guest must run now
+	return run.Resume(ctx)
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
