@@ -63,7 +63,7 @@ golden: ## renew the golden files after a change that was meant
 	@scripts/golden.sh
 
 .PHONY: bench
-bench: deps-run deps-guests deps-bench build guests ## compare our times with those of our peers
+bench: deps-run deps-guests deps-bench build guests ## compare our times with our peers'; BENCH=start,many chooses parts
 	@scripts/bench.sh
 
 .PHONY: fuzz

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +20,7 @@ type panal struct {
 	program string
 	dir     string
 	client  *client.Client
+	raw     *http.Client // for what the client does not do
 }
 
 // startPanal starts a daemon on a scratch directory, which keeps its state for the next one.
@@ -30,7 +34,11 @@ func startPanal(ctx context.Context, b *bench, dir string) (*panal, error) {
 		return nil, err
 	}
 	p.service = service
-	p.client = client.New(filepath.Join(dir, "run", "panal.sock"), client.Options{})
+	socket := filepath.Join(dir, "run", "panal.sock")
+	p.client = client.New(socket, client.Options{})
+	p.raw = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
 	return p, nil
 }
 
@@ -61,7 +69,23 @@ func (p *panal) close() error {
 		}
 	}
 	p.client.Close()
+	p.raw.CloseIdleConnections()
 	return errors.Join(append(errs, p.stop())...)
+}
+
+// readList reads the list of machines without decoding it: what of a list is the daemon's work.
+func (p *panal) readList(ctx context.Context) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://panal"+api.ListMachines.Path, nil)
+	if err != nil {
+		return err
+	}
+	response, err := p.raw.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(io.Discard, response.Body)
+	return err
 }
 
 // finish waits for a task that the client was given.

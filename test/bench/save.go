@@ -34,7 +34,7 @@ func measureSave(ctx context.Context, b *bench) (err error) {
 	}
 	file := filepath.Join(l.dir, "data", "saved")
 	var onAgain, onAgainVirsh samples
-	rounds := max(b.rounds/2, 3)
+	rounds := max(b.rounds/3, 3)
 	times, err := inTurn(rounds,
 		func() (time.Duration, error) {
 			boot := func() error { return runQuietly(p.command("start", machineName)) }

@@ -159,7 +159,7 @@ func (s *starts) report(r *report, byClient, byCommand, byHand, byVirsh samples)
 		over := medianDifference(ours.times, byHand)
 		r.add(row{
 			work: ours.work, ours: milliseconds(ours.times.median()), peer: "QEMU by hand " + milliseconds(byHand.median()),
-			compared: "+ " + milliseconds(over), goal: "≤ " + milliseconds(startGoal) + " over", met: over <= startGoal,
+			compared: milliseconds(over) + " over", goal: "≤ " + milliseconds(startGoal) + " over", met: over <= startGoal,
 		})
 	}
 	r.add(row{
