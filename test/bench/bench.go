@@ -22,6 +22,7 @@ type bench struct {
 	kernel  string // of the tiny guest
 	initrd  string
 	verbose bool
+	used    int // directories
 	report  report
 	cleanup []func() error // undone in reverse
 }
@@ -61,6 +62,12 @@ func (b *bench) prepare(ctx context.Context) error {
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.scratch, name) }
+
+// fresh is the path of a directory that no part has used.
+func (b *bench) fresh(name string) string {
+	b.used++
+	return b.path(fmt.Sprintf("%s%d", name, b.used))
+}
 
 func (b *bench) onClose(undo func() error) { b.cleanup = append(b.cleanup, undo) }
 

@@ -41,7 +41,7 @@ func startLibvirt(ctx context.Context, dir string) (*libvirt, error) {
 
 // newLibvirt is startLibvirt for one that ends with the part.
 func newLibvirt(ctx context.Context, b *bench) (*libvirt, error) {
-	l, err := startLibvirt(ctx, b.path("libvirt"))
+	l, err := startLibvirt(ctx, b.fresh("libvirt"))
 	if err == nil {
 		b.onClose(l.close)
 	}

@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string) (err error) {
 		began := time.Now()
 		fmt.Fprintf(os.Stderr, "%s: %s …\n", p.name, p.what)
 		if err := p.measure(ctx, b); err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+			return errors.Join(fmt.Errorf("%s: %w", p.name, err), b.report.print(os.Stdout))
 		}
 		fmt.Fprintf(os.Stderr, "%s: took %s\n", p.name, time.Since(began).Round(time.Second))
 	}

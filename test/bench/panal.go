@@ -44,7 +44,7 @@ func startPanal(ctx context.Context, b *bench, dir string) (*panal, error) {
 
 // newPanal is startPanal for a daemon that ends with the part.
 func newPanal(ctx context.Context, b *bench) (*panal, error) {
-	p, err := startPanal(ctx, b, b.path("panal"))
+	p, err := startPanal(ctx, b, b.fresh("panal"))
 	if err == nil {
 		b.onClose(p.close)
 	}
