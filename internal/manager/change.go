@@ -18,7 +18,7 @@ import (
 
 // Change changes single values of a machine's spec.
 func (m *Manager) Change(ctx context.Context, ref string, request api.ChangeRequest) (api.Machine, error) {
-	return again(func() (api.Machine, error) { return m.tryChange(ctx, ref, request) })
+	return again(ctx, func() (api.Machine, error) { return m.tryChange(ctx, ref, request) })
 }
 
 func (m *Manager) tryChange(ctx context.Context, ref string, request api.ChangeRequest) (api.Machine, error) {
@@ -35,7 +35,7 @@ func (m *Manager) tryChange(ctx context.Context, ref string, request api.ChangeR
 
 // Replace changes a machine's whole spec.
 func (m *Manager) Replace(ctx context.Context, ref string, request api.ReplaceRequest) (api.Machine, error) {
-	return again(func() (api.Machine, error) { return m.tryReplace(ctx, ref, request) })
+	return again(ctx, func() (api.Machine, error) { return m.tryReplace(ctx, ref, request) })
 }
 
 func (m *Manager) tryReplace(ctx context.Context, ref string, request api.ReplaceRequest) (api.Machine, error) {
@@ -48,7 +48,7 @@ func (m *Manager) tryReplace(ctx context.Context, ref string, request api.Replac
 
 // Rename changes a machine's name. Its folder stays where it is.
 func (m *Manager) Rename(ctx context.Context, ref string, request api.RenameRequest) (api.Machine, error) {
-	return again(func() (api.Machine, error) { return m.tryRename(ctx, ref, request) })
+	return again(ctx, func() (api.Machine, error) { return m.tryRename(ctx, ref, request) })
 }
 
 func (m *Manager) tryRename(ctx context.Context, ref string, request api.RenameRequest) (api.Machine, error) {

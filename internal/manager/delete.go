@@ -17,9 +17,7 @@ import (
 // Delete begins to forget a machine and to remove its files. The images it was
 // made from stay.
 func (m *Manager) Delete(ctx context.Context, ref string, request api.DeleteRequest) (api.Task, error) {
-	return insist(ctx, func() (api.Task, error) {
-		return again(func() (api.Task, error) { return m.tryDelete(ctx, ref, request) })
-	})
+	return again(ctx, func() (api.Task, error) { return m.tryDelete(ctx, ref, request) })
 }
 
 func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteRequest) (api.Task, error) {

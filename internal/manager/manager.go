@@ -137,19 +137,6 @@ type settle struct {
 	UUID string `json:"uuid"`
 }
 
-// insist begins an operation again when it was refused only because the
-// machine's record changed after it was looked at: the guest may have been reset
-// in that moment, or its agent have come up. The operation looks again and
-// decides anew.
-func insist(ctx context.Context, begin func() (api.Task, error)) (api.Task, error) {
-	for {
-		task, err := begin()
-		if !isConflict(err) || ctx.Err() != nil {
-			return task, err
-		}
-	}
-}
-
 // claim makes the order of a task that works on a machine, which goes into the
 // state given at once. However the task ends short of success, the machine's
 // record is made to agree with what is there.

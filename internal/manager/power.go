@@ -21,9 +21,7 @@ const shutdownTimeout = time.Minute
 
 // Start begins to start a machine, or to go on from its saved state.
 func (m *Manager) Start(ctx context.Context, ref string) (api.Task, error) {
-	return insist(ctx, func() (api.Task, error) {
-		return again(func() (api.Task, error) { return m.tryStart(ctx, ref) })
-	})
+	return again(ctx, func() (api.Task, error) { return m.tryStart(ctx, ref) })
 }
 
 func (m *Manager) tryStart(ctx context.Context, ref string) (api.Task, error) {
@@ -115,9 +113,7 @@ func endedAtOnce(status api.Status) error {
 // Stop begins to power a machine off; a saved state is thrown away. What else
 // is at work on the machine is cancelled first.
 func (m *Manager) Stop(ctx context.Context, ref string) (api.Task, error) {
-	return insist(ctx, func() (api.Task, error) {
-		return again(func() (api.Task, error) { return m.tryStop(ctx, ref) })
-	})
+	return again(ctx, func() (api.Task, error) { return m.tryStop(ctx, ref) })
 }
 
 func (m *Manager) tryStop(ctx context.Context, ref string) (api.Task, error) {
@@ -186,9 +182,7 @@ func (m *Manager) awaitEnd(ctx context.Context, run *run) error {
 
 // Shutdown begins to shut the guest down by its power button.
 func (m *Manager) Shutdown(ctx context.Context, ref string, request api.ShutdownRequest) (api.Task, error) {
-	return insist(ctx, func() (api.Task, error) {
-		return again(func() (api.Task, error) { return m.tryShutdown(ctx, ref, request) })
-	})
+	return again(ctx, func() (api.Task, error) { return m.tryShutdown(ctx, ref, request) })
 }
 
 func (m *Manager) tryShutdown(ctx context.Context, ref string, request api.ShutdownRequest) (api.Task, error) {

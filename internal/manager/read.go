@@ -42,10 +42,10 @@ func isConflict(err error) bool { return errors.Is(err, state.ErrConflict) }
 // again does what reads a record and commits a change of it, once more whenever
 // the record was changed in between: by its supervisor, or by a task's end. What
 // a client has seen is checked each time anew.
-func again[T any](do func() (T, error)) (T, error) {
+func again[T any](ctx context.Context, do func() (T, error)) (T, error) {
 	for {
 		result, err := do()
-		if !isConflict(err) {
+		if !isConflict(err) || ctx.Err() != nil {
 			return result, err
 		}
 	}

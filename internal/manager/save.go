@@ -58,9 +58,7 @@ type unsaved struct {
 
 // Save begins to write a machine's state to disk and to end its process.
 func (m *Manager) Save(ctx context.Context, ref string) (api.Task, error) {
-	return insist(ctx, func() (api.Task, error) {
-		return again(func() (api.Task, error) { return m.trySave(ctx, ref) })
-	})
+	return again(ctx, func() (api.Task, error) { return m.trySave(ctx, ref) })
 }
 
 func (m *Manager) trySave(ctx context.Context, ref string) (api.Task, error) {

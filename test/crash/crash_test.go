@@ -1,0 +1,230 @@
+package crash
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/testenv"
+	"github.com/panalvm/panal/test/guests"
+	"github.com/panalvm/panal/test/harness"
+)
+
+// leastKills is how many times daemons must have been killed in the end.
+const leastKills = 100
+
+var kills atomic.Int64
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	harness.Clean()
+	os.Exit(code)
+}
+
+func needs(t *testing.T) (string, guests.TinyGuest) {
+	t.Helper()
+	for _, program := range []string{"qemu-system-x86_64", "qemu-img", "swtpm"} {
+		testenv.Need(t, program)
+	}
+	guest := testenv.TinyGuest(t, "x86_64")
+	program, err := harness.Panal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program, guest
+}
+
+// TestCrash kills daemons at every place of every operation, then at random
+// ones, and counts.
+func TestCrash(t *testing.T) {
+	program, guest := needs(t)
+	t.Run("operations", func(t *testing.T) {
+		for _, op := range operations {
+			t.Run(op.name, func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t, program, guest)
+				places := w.learn(op)
+				t.Logf("its places: %s", strings.Join(places, " "))
+				for i, place := range places {
+					w.kill(op, i+1, place)
+					w.fail(op, i+1, place)
+				}
+			})
+		}
+		t.Run("at random", func(t *testing.T) {
+			t.Parallel()
+			walk(newWorld(t, program, guest))
+		})
+	})
+	if n := kills.Load(); n < leastKills && !t.Failed() {
+		t.Errorf("daemons were killed %d times, want %d at least", n, leastKills)
+	}
+}
+
+// learn carries an operation out once and returns the places that it passes.
+func (w *world) learn(op operation) []string {
+	w.t.Helper()
+	w.must(op.ready(w))
+	trace := filepath.Join(w.Dir, "places")
+	w.restart("trace:" + trace)
+	before, _ := w.find(subject)
+	w.must(op.act(w))
+	w.restart("")
+	w.checked(op, before, op.name+", undisturbed")
+	text, err := os.ReadFile(trace)
+	w.must(err)
+	places := strings.Fields(string(text))
+	if len(places) < 2 {
+		w.t.Fatalf("it passes no places but %q", places)
+	}
+	return places
+}
+
+// kill carries an operation out with a daemon that dies at a place.
+func (w *world) kill(op operation, number int, place string) {
+	w.t.Helper()
+	w.must(op.ready(w))
+	before, _ := w.find(subject)
+	w.restart(fmt.Sprintf("kill:*@%d", number))
+	_ = op.act(w) // the daemon may die before or after it has answered
+	w.died()
+	kills.Add(1)
+	w.begin("")
+	w.checked(op, before, fmt.Sprintf("%s, killed at %s", op.name, place))
+	w.again(op, place)
+}
+
+// died waits until the daemon has been killed by its fault.
+func (w *world) died() {
+	w.t.Helper()
+	select {
+	case <-w.daemon.Ended():
+	case <-time.After(patience):
+		w.t.Fatal("the daemon was not killed")
+	}
+	if !w.daemon.Killed() {
+		w.t.Fatal("the daemon ended, but was not killed")
+	}
+}
+
+// fail carries an operation out with a daemon that cannot go on at a place, for
+// want of space at every other one.
+func (w *world) fail(op operation, number int, place string) {
+	w.t.Helper()
+	action, kind := "fail", api.KindInternal
+	if number%2 == 0 {
+		action, kind = "nospace", api.KindNoSpace
+	}
+	w.must(op.ready(w))
+	before, _ := w.find(subject)
+	w.restart(fmt.Sprintf("%s:*@%d", action, number))
+	err := op.act(w)
+	what := fmt.Sprintf("%s, %s at %s", op.name, action, place)
+	if err != nil && client.KindOf(err) != kind {
+		w.t.Errorf("%s: it failed with %q: %v", what, client.KindOf(err), err)
+	}
+	w.busy = true
+	w.rested(op, before, what)
+	w.busy = false
+	if state := w.state(); op.before != op.after && (err == nil) != (state == op.after) && !(op.final && state == op.after) {
+		w.t.Errorf("%s: it ended with %v, and the machine is %s", what, err, state)
+	}
+	w.restart("")
+	w.checked(op, before, what+", and restarted")
+	w.again(op, place)
+}
+
+// rested checks what must hold when an operation has ended, well or not: also
+// that the process went on which was not to end.
+func (w *world) rested(op operation, before api.Machine, what string) {
+	w.t.Helper()
+	w.sound()
+	m, err := w.find(subject)
+	state := w.state()
+	if state != op.before && state != op.after && state != op.between {
+		w.t.Errorf("the machine is %s, want %s or %s", state, op.before, op.after)
+	}
+	if err == nil && op.same && state == op.before && m.Status.PID != before.Status.PID {
+		w.t.Errorf("the machine ran in process %d and now in %d", before.Status.PID, m.Status.PID)
+	}
+	if w.t.Failed() {
+		w.t.Fatalf("after: %s", what)
+	}
+}
+
+// checked is rested, with what the operation itself has to say. It changes the
+// machine, so no faults may be planned.
+func (w *world) checked(op operation, before api.Machine, what string) {
+	w.t.Helper()
+	w.rested(op, before, what)
+	if op.check != nil {
+		op.check(w)
+	}
+	if w.t.Failed() {
+		w.t.Fatalf("after: %s", what)
+	}
+}
+
+// again repeats an operation that was not done, which must succeed now.
+func (w *world) again(op operation, place string) {
+	w.t.Helper()
+	if w.state() == op.after {
+		return
+	}
+	if err := op.act(w); err != nil {
+		w.t.Fatalf("%s after the accident at %s: %v", op.name, place, err)
+	}
+	if state := w.state(); state != op.after {
+		w.t.Fatalf("%s after the accident at %s: the machine is %s", op.name, place, state)
+	}
+}
+
+// walk does one operation after another, at random, while daemons are killed at
+// places that nobody knows beforehand.
+func walk(w *world) {
+	const rounds, farthest = 64, 9
+	seed := uint64(time.Now().UnixNano())
+	w.t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	for range rounds {
+		at := 1 + random.IntN(farthest)
+		w.restart(fmt.Sprintf("kill:*@%d", at))
+		var done []string
+		for !w.isDead() {
+			op := operations[random.IntN(len(operations))]
+			err := op.act(w) // most do not fit the state
+			if client.KindOf(err) == api.KindUnavailable {
+				w.died()
+				break
+			}
+			done = append(done, fmt.Sprintf("%s: %v", op.name, err))
+			if len(done) > 200 {
+				w.t.Fatalf("200 operations did not pass %d places, the last of them %q", at, done[190:])
+			}
+		}
+		w.died()
+		kills.Add(1)
+		w.begin("")
+		w.sound()
+		if w.t.Failed() {
+			w.t.Fatalf("killed at place %d of %q", at, slices.Compact(done))
+		}
+	}
+}
+
+func (w *world) isDead() bool {
+	select {
+	case <-w.daemon.Ended():
+		return true
+	default:
+		return false
+	}
+}

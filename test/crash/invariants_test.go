@@ -1,0 +1,134 @@
+package crash
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/client"
+)
+
+// sound checks what must hold after every accident, once a daemon has taken
+// over.
+func (w *world) sound() {
+	w.t.Helper()
+	if m := w.get(bystander); m.Status.State != api.StateRunning || m.Status.PID != w.pid || !exists("/proc", strconv.Itoa(w.pid)) {
+		w.t.Errorf("the bystander ran in process %d and is now %s in %d", w.pid, m.Status.State, m.Status.PID)
+	}
+	var machines []api.Machine
+	for _, summary := range w.list() {
+		machines = append(machines, w.get(summary.UUID))
+	}
+	for _, m := range machines {
+		w.whole(m)
+	}
+	w.noDebris(machines)
+	w.noStrays(machines)
+	w.tasksEnded()
+}
+
+// whole checks one machine: its state is one to rest in, and its files agree.
+func (w *world) whole(m api.Machine) {
+	w.t.Helper()
+	name, status := m.Spec.Name, m.Status
+	if status.Task != "" {
+		w.t.Errorf("%s is still claimed by task %s", name, status.Task)
+	}
+	alive := status.State == api.StateRunning || status.State == api.StatePaused
+	if !alive && status.State != api.StateOff && status.State != api.StateSaved {
+		w.t.Errorf("%s is %s", name, status.State)
+	}
+	if saved := hasSaved(m.Folder); saved != (status.State == api.StateSaved) {
+		w.t.Errorf("%s is %s, and that it has a saved state is %t", name, status.State, saved)
+	}
+	if alive && !exists("/proc", strconv.Itoa(status.PID)) {
+		w.t.Errorf("%s is %s in process %d, which is not there", name, status.State, status.PID)
+	}
+	for _, file := range append([]string{"machine.json"}, files(m)...) {
+		if !exists(m.Folder, file) {
+			w.t.Errorf("%s lacks %s", name, file)
+		}
+	}
+	if exists(m.Folder, "saved", "state.zst.part") {
+		w.t.Errorf("%s has part of a saved state", name)
+	}
+}
+
+func files(m api.Machine) (list []string) {
+	for _, drive := range m.Spec.Drives {
+		if drive.File != "" {
+			list = append(list, drive.File)
+		}
+	}
+	return list
+}
+
+// noDebris checks that there are folders of the machines and nothing else.
+func (w *world) noDebris(machines []api.Machine) {
+	w.t.Helper()
+	var folders, runs []string
+	for _, m := range machines {
+		folders = append(folders, filepath.Base(m.Folder))
+		if m.Status.PID != 0 {
+			runs = append(runs, m.Spec.UUID)
+		}
+	}
+	w.holdsOnly(filepath.Join(w.Data, "machines"), folders)
+	w.holdsOnly(filepath.Join(w.Runtime, "m"), runs)
+}
+
+func (w *world) holdsOnly(dir string, want []string) {
+	w.t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		w.t.Error(err)
+	}
+	var got []string
+	for _, entry := range entries {
+		if !w.busy || !strings.HasPrefix(entry.Name(), ".deleted-") {
+			got = append(got, entry.Name())
+		}
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%s holds %q, want %q", dir, got, want)
+	}
+}
+
+// noStrays checks that the processes here are the daemon and those of machines
+// that run.
+func (w *world) noStrays(machines []api.Machine) {
+	w.t.Helper()
+	processes, err := w.Processes()
+	if err != nil {
+		w.t.Error(err)
+	}
+	for _, p := range processes {
+		belongs := p.PID == w.daemon.PID || slices.ContainsFunc(machines, func(m api.Machine) bool {
+			return m.Status.PID == p.PID || m.Status.PID != 0 && m.Spec.TPM != nil && strings.Contains(p.Command, m.Spec.UUID)
+		})
+		if !belongs {
+			w.t.Errorf("stray process %s", p)
+		}
+	}
+}
+
+// tasksEnded checks that no task is left half done.
+func (w *world) tasksEnded() {
+	w.t.Helper()
+	w.must(w.with(func(c *client.Client) error {
+		list, err := c.Tasks(w.ctx)
+		for _, task := range list.Tasks {
+			if !task.State.Ended() {
+				w.t.Errorf("task %s of %s is %s", task.Kind, task.Name, task.State)
+			}
+			if len(task.Warnings) > 0 {
+				w.t.Errorf("task %s of %s: %q", task.Kind, task.Name, task.Warnings)
+			}
+		}
+		return err
+	}))
+}

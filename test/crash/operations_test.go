@@ -1,0 +1,189 @@
+package crash
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/client"
+)
+
+// operation is something that can go wrong.
+type operation struct {
+	name string
+	// ready brings the subject to where the operation begins.
+	ready func(*world) error
+	act   func(*world) error
+	// before and after are the states that the subject may be in when the
+	// operation has gone wrong; absent stands for none.
+	before, after api.State
+	// final says that there is a step after which the operation is not undone,
+	// so that it may be done although it was said to have failed.
+	final bool
+	// between is another state that it may stop at, if there is one.
+	between api.State
+	// same says that the process of the subject stays while it is as before.
+	same bool
+	// check looks at what else must hold, whatever the outcome.
+	check func(*world)
+}
+
+// absent is the state of a machine that is not there.
+const absent api.State = "absent"
+
+// operations are those whose steps are marked.
+var operations = []operation{
+	{
+		name: "create", before: absent, after: api.StateOff,
+		ready: func(w *world) error { return w.remove(subject) },
+		act: func(w *world) error {
+			return w.create(subject, api.DiskSource{Path: w.image()}, api.DiskSource{Path: w.image()})
+		},
+		check: (*world).sourceKept,
+	},
+	{
+		name: "create, moving an image in", before: absent, after: api.StateOff,
+		ready: (*world).sourceBack,
+		act: func(w *world) error {
+			return w.create(subject, api.DiskSource{Path: w.image(), Mode: api.Own})
+		},
+		check: (*world).sourceSomewhere,
+	},
+	{
+		name: "set", before: api.StateOff, after: api.StateOff, ready: (*world).off,
+		act:   func(w *world) error { return w.set(subject, "description=changed", "cpus=2") },
+		check: (*world).setWholly,
+	},
+	{
+		name: "start", before: api.StateOff, after: api.StateRunning, ready: (*world).off,
+		act: func(w *world) error { return w.do(subject, (*client.Client).Start) },
+	},
+	{
+		name: "start with a TPM", before: api.StateOff, after: api.StateRunning,
+		ready: func(w *world) error {
+			if err := w.remove(subject); err != nil {
+				return err
+			}
+			if err := w.create(subject); err != nil {
+				return err
+			}
+			return w.set(subject, "tpm.version=2.0")
+		},
+		act: func(w *world) error { return w.do(subject, (*client.Client).Start) },
+	},
+	{
+		name: "start from a saved state", before: api.StateSaved, after: api.StateRunning, ready: (*world).saved,
+		act: func(w *world) error { return w.do(subject, (*client.Client).Start) },
+	},
+	{
+		name: "save", before: api.StateRunning, after: api.StateSaved, same: true, final: true, ready: (*world).running,
+		act:   func(w *world) error { return w.do(subject, (*client.Client).Save) },
+		check: (*world).savedReadable,
+	},
+	{
+		name: "stop", before: api.StateRunning, after: api.StateOff, same: true, final: true, ready: (*world).running,
+		act: func(w *world) error { return w.do(subject, (*client.Client).Stop) },
+	},
+	{
+		name: "delete", before: api.StateOff, after: absent, ready: (*world).off,
+		act: func(w *world) error { return w.delete(subject, false) },
+	},
+	{
+		name: "delete, running", before: api.StateRunning, between: api.StateOff, after: absent, ready: (*world).running,
+		act: func(w *world) error { return w.delete(subject, true) },
+	},
+}
+
+// state is the subject's.
+func (w *world) state() api.State {
+	m, err := w.find(subject)
+	if client.KindOf(err) == api.KindNotFound {
+		return absent
+	}
+	w.must(err)
+	return m.Status.State
+}
+
+// off, running and saved bring the subject into a state, whatever it is in.
+func (w *world) off() error {
+	switch w.state() {
+	case api.StateOff:
+		return w.set(subject, "description=", "cpus=1")
+	case absent:
+		return w.create(subject)
+	}
+	return w.do(subject, (*client.Client).Stop)
+}
+
+func (w *world) running() error {
+	switch w.state() {
+	case api.StateRunning:
+		return nil
+	case absent:
+		if err := w.create(subject); err != nil {
+			return err
+		}
+	}
+	return w.do(subject, (*client.Client).Start)
+}
+
+func (w *world) saved() error {
+	if w.state() == api.StateSaved {
+		return nil
+	}
+	if err := w.running(); err != nil {
+		return err
+	}
+	return w.do(subject, (*client.Client).Save)
+}
+
+// sourceKept checks that the image under overlays is where it was.
+func (w *world) sourceKept() {
+	if !exists(w.images, "source.qcow2") {
+		w.t.Error("the image is not where it was")
+	}
+}
+
+// sourceBack removes the subject and makes its image anew.
+func (w *world) sourceBack() error {
+	if err := w.remove(subject); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(filepath.Join(w.images, "source.qcow2")); err != nil {
+		return err
+	}
+	w.image()
+	return nil
+}
+
+// sourceSomewhere checks that the image is either where it was or the subject's.
+func (w *world) sourceSomewhere() {
+	moved := w.state() != absent
+	if kept := exists(w.images, "source.qcow2"); kept == moved {
+		w.t.Errorf("the image is where it was: %t; its machine is there: %t", kept, moved)
+	}
+}
+
+// setWholly checks that both values were set or none, in the file as well.
+func (w *world) setWholly() {
+	m := w.get(subject)
+	if (m.Spec.Description == "changed") != (m.Spec.CPU.Count == 2) {
+		w.t.Errorf("set half: description %q, %d CPUs", m.Spec.Description, m.Spec.CPU.Count)
+	}
+	if err := w.set(subject, "labels.looked=yes"); err != nil { // refused when the file was edited
+		w.t.Error(err)
+	}
+	if err := w.set(subject, "labels.looked="); err != nil {
+		w.t.Error(err)
+	}
+}
+
+// savedReadable checks that what was saved can be started.
+func (w *world) savedReadable() {
+	if w.state() != api.StateSaved {
+		return
+	}
+	if err := w.do(subject, (*client.Client).Start); err != nil {
+		w.t.Error(err)
+	}
+}
