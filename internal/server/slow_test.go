@@ -87,7 +87,7 @@ func TestASlowBodyIsRefused(t *testing.T) {
 // body: a request may take as long as it likes after that.
 func TestALongRequestIsNotCancelled(t *testing.T) {
 	slow := (&server{}).readBody(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour) // of the bubble's clock
 		if err := r.Context().Err(); err != nil {
 			t.Errorf("the request's context: %v", err)
 		}
@@ -115,7 +115,7 @@ func TestAnAnswerThatIsNotReadIsCutOff(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET /v1/machines HTTP/1.1\r\nHost: panal\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(writeTimeout + time.Second)
+		<-time.After(writeTimeout + time.Second) // of the bubble's clock
 		if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
 			t.Errorf("read: %v", err)
 		}
