@@ -132,7 +132,11 @@ func inspect(ctx context.Context, path, format string) (Image, error) {
 		args = append(args, "-f", format)
 	}
 	out, err := qemuImg(ctx, append(args, "--", path)...)
-	if err != nil {
+	var other *api.Problem
+	switch {
+	case errors.As(err, &other) || ctx.Err() != nil:
+		return Image{}, fmt.Errorf("image %s: %w", path, err)
+	case err != nil:
 		return Image{}, problem.New(api.KindUnreadable, "`qemu-img check` may say more", "image %s: %s", path, err)
 	}
 	var found info
