@@ -24,6 +24,7 @@ import (
 	"github.com/panalvm/panal/internal/manager"
 	"github.com/panalvm/panal/internal/process"
 	"github.com/panalvm/panal/internal/server"
+	"github.com/panalvm/panal/internal/service"
 	"github.com/panalvm/panal/internal/state"
 	"github.com/panalvm/panal/internal/state/etcdstate"
 )
@@ -136,7 +137,7 @@ func (d *daemon) serve(ctx context.Context) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer stream.Close()
-	handler := server.New(server.Services{
+	handler := server.New(service.Services{
 		Machines: machines, Power: machines, Views: machines, Tasks: machines.Tasks(),
 		Events: stream, Host: &self{d, store, computer, machines},
 	}, server.Options{Logger: d.log, Version: d.Version})

@@ -7,7 +7,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
-	"github.com/panalvm/panal/internal/server"
+	"github.com/panalvm/panal/internal/service"
 	"github.com/panalvm/panal/internal/state"
 	"github.com/panalvm/panal/internal/state/memstate"
 )
@@ -29,11 +29,11 @@ func commit(t *testing.T, store state.Store, ops ...state.Op) {
 	}
 }
 
-func take(t *testing.T, s *Stream, since int64, n int) []server.Delivery {
+func take(t *testing.T, s *Stream, since int64, n int) []service.Delivery {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var got []server.Delivery
+	var got []service.Delivery
 	for delivery, err := range s.Follow(ctx, since) {
 		if err != nil {
 			t.Fatal(err)

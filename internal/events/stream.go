@@ -9,7 +9,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
-	"github.com/panalvm/panal/internal/server"
+	"github.com/panalvm/panal/internal/service"
 	"github.com/panalvm/panal/internal/state"
 )
 
@@ -25,7 +25,7 @@ type Stream struct {
 	group  sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
-	events []server.Delivery
+	events []service.Delivery
 	since  int64         // events holds all that came after this revision
 	at     int64         // the newest revision seen whole
 	err    error         // why the stream ended
@@ -66,7 +66,7 @@ func (s *Stream) collect(ctx context.Context, from state.Revision) {
 	close(s.more)
 }
 
-func (s *Stream) add(delivery server.Delivery) {
+func (s *Stream) add(delivery service.Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, delivery)
@@ -80,22 +80,22 @@ func (s *Stream) add(delivery server.Delivery) {
 			cut++
 		}
 		s.since = s.events[cut-1].Revision
-		s.events = append([]server.Delivery(nil), s.events[cut:]...)
+		s.events = append([]service.Delivery(nil), s.events[cut:]...)
 	}
 	close(s.more)
 	s.more = make(chan struct{})
 }
 
 // Follow gives the events after a revision; a negative one is from now on. See
-// server.Events.
-func (s *Stream) Follow(ctx context.Context, since int64) iter.Seq2[server.Delivery, error] {
-	return func(yield func(server.Delivery, error) bool) {
+// service.Events.
+func (s *Stream) Follow(ctx context.Context, since int64) iter.Seq2[service.Delivery, error] {
+	return func(yield func(service.Delivery, error) bool) {
 		now, err := s.store.Revision(ctx)
 		if err == nil && since > int64(now) {
 			err = explain(state.ErrFuture, state.Revision(since))
 		}
 		if err != nil {
-			yield(server.Delivery{}, err)
+			yield(service.Delivery{}, err)
 			return
 		}
 		if since < 0 {
@@ -105,7 +105,7 @@ func (s *Stream) Follow(ctx context.Context, since int64) iter.Seq2[server.Deliv
 	}
 }
 
-func (s *Stream) follow(ctx context.Context, since int64, yield func(server.Delivery, error) bool) {
+func (s *Stream) follow(ctx context.Context, since int64, yield func(service.Delivery, error) bool) {
 	for {
 		batch, more, err := s.after(since)
 		if errors.Is(err, errNotRecent) {
@@ -115,7 +115,7 @@ func (s *Stream) follow(ctx context.Context, since int64, yield func(server.Deli
 		}
 		if err != nil {
 			if !errors.Is(err, errStopped) {
-				yield(server.Delivery{}, err)
+				yield(service.Delivery{}, err)
 			}
 			return
 		}
@@ -131,7 +131,7 @@ func (s *Stream) follow(ctx context.Context, since int64, yield func(server.Deli
 		select {
 		case <-more:
 		case <-ctx.Done():
-			yield(server.Delivery{}, ctx.Err())
+			yield(service.Delivery{}, ctx.Err())
 			return
 		}
 	}
@@ -146,7 +146,7 @@ var (
 
 // after is the kept events after a revision, whole revisions only, and a
 // channel that is closed when there are more.
-func (s *Stream) after(since int64) ([]server.Delivery, <-chan struct{}, error) {
+func (s *Stream) after(since int64) ([]service.Delivery, <-chan struct{}, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -162,7 +162,7 @@ func (s *Stream) after(since int64) ([]server.Delivery, <-chan struct{}, error) 
 
 // catchUp gives the events of the store's history until they are among the
 // recent ones, and returns the revision it has come to.
-func (s *Stream) catchUp(ctx context.Context, since int64, yield func(server.Delivery, error) bool) (int64, error) {
+func (s *Stream) catchUp(ctx context.Context, since int64, yield func(service.Delivery, error) bool) (int64, error) {
 	for delivery, err := range past(ctx, s.store, state.Revision(since)) {
 		if err != nil {
 			return since, err
@@ -187,22 +187,22 @@ func (s *Stream) catchUp(ctx context.Context, since int64, yield func(server.Del
 // past is the events of the store after a revision, and those to come. The
 // last event of a revision is marked as such, though changes that are nobody's
 // business may follow it in the store.
-func past(ctx context.Context, store state.Store, from state.Revision) iter.Seq2[server.Delivery, error] {
-	return func(yield func(server.Delivery, error) bool) {
+func past(ctx context.Context, store state.Store, from state.Revision) iter.Seq2[service.Delivery, error] {
+	return func(yield func(service.Delivery, error) bool) {
 		var waiting *api.Event
 		for change, err := range store.Watch(ctx, "", from) {
 			if err != nil {
-				yield(server.Delivery{}, explain(err, from))
+				yield(service.Delivery{}, explain(err, from))
 				return
 			}
 			if event, told := eventOf(change); told {
-				if waiting != nil && !yield(server.Delivery{Event: *waiting}, nil) {
+				if waiting != nil && !yield(service.Delivery{Event: *waiting}, nil) {
 					return
 				}
 				waiting = &event
 			}
 			if change.Last && waiting != nil {
-				if !yield(server.Delivery{Event: *waiting, Last: true}, nil) {
+				if !yield(service.Delivery{Event: *waiting, Last: true}, nil) {
 					return
 				}
 				waiting = nil

@@ -7,17 +7,17 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/inventory"
-	"github.com/panalvm/panal/internal/server"
+	"github.com/panalvm/panal/internal/service"
 	"github.com/panalvm/panal/internal/state"
 )
 
 // List is the machines that match, ordered by name.
-func (m *Manager) List(ctx context.Context, filter server.Filter) (api.MachineList, error) {
+func (m *Manager) List(ctx context.Context, filter service.Filter) (api.MachineList, error) {
 	summaries, revision, err := m.inv.List(ctx, func(s *api.Summary) bool { return matches(s, filter) })
 	return api.MachineList{Revision: int64(revision), Machines: summaries}, err
 }
 
-func matches(s *api.Summary, filter server.Filter) bool {
+func matches(s *api.Summary, filter service.Filter) bool {
 	if filter.State != "" && s.State != filter.State {
 		return false
 	}

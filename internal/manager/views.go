@@ -16,7 +16,7 @@ import (
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/problem"
-	"github.com/panalvm/panal/internal/server"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // viewable finds a machine that has a process, for an operation that looks at it.
@@ -36,7 +36,7 @@ func (m *Manager) viewable(ctx context.Context, ref string, op machine.Operation
 }
 
 // Console attaches to a serial line.
-func (m *Manager) Console(ctx context.Context, ref, serial string, scrollback int) (server.Console, error) {
+func (m *Manager) Console(ctx context.Context, ref, serial string, scrollback int) (service.Console, error) {
 	object, run, err := m.viewable(ctx, ref, machine.OpConsole)
 	if err != nil {
 		return nil, err

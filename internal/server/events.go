@@ -13,6 +13,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/service"
 )
 
 const (
@@ -131,7 +132,7 @@ func (s *server) pass(ctx context.Context, stream *eventStream, deliveries <-cha
 
 // delivery is an event, or why there are no more.
 type delivery struct {
-	Delivery
+	service.Delivery
 	err error
 }
 
@@ -140,7 +141,7 @@ type delivery struct {
 func (s *server) follow(ctx context.Context, after int64) (<-chan delivery, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	deliveries := make(chan delivery)
-	give := func(d Delivery, err error) bool {
+	give := func(d service.Delivery, err error) bool {
 		select {
 		case deliveries <- delivery{d, err}:
 			return err == nil
@@ -150,7 +151,7 @@ func (s *server) follow(ctx context.Context, after int64) (<-chan delivery, cont
 	}
 	go func() {
 		defer close(deliveries)
-		defer s.catch(ctx, api.ReadEvents.ID, func(err error) { give(Delivery{}, err) })
+		defer s.catch(ctx, api.ReadEvents.ID, func(err error) { give(service.Delivery{}, err) })
 		s.services.Events.Follow(ctx, after)(give)
 	}()
 	return deliveries, func() {
@@ -179,7 +180,7 @@ type eventStream struct {
 
 // take writes an event if the client wants it. The id goes with the last event
 // of a revision; when that one is not wanted, by itself.
-func (s *eventStream) take(d Delivery) {
+func (s *eventStream) take(d service.Delivery) {
 	wanted := s.filter.wants(&d.Event)
 	if wanted {
 		s.write(string(d.Type), d.Event)

@@ -18,11 +18,12 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // history is a stream of events: three revisions, of one machine, of a task and
 // of two machines at once.
-var history = []Delivery{
+var history = []service.Delivery{
 	{Event: api.Event{Revision: 5, Type: api.MachineCreated, Machine: machineOf("m1")}, Last: true},
 	{Event: api.Event{Revision: 6, Type: api.TaskCreated, Task: &api.Task{ID: "t1", Machine: "m1", Created: when}}},
 	{Event: api.Event{Revision: 6, Type: api.MachineChanged, Machine: machineOf("m1")}, Last: true},
@@ -35,10 +36,10 @@ func machineOf(uuid string) *api.Machine {
 }
 
 // replay gives what of the history comes after since, and ends.
-func replay(_ context.Context, since int64) iter.Seq2[Delivery, error] {
-	return func(yield func(Delivery, error) bool) {
+func replay(_ context.Context, since int64) iter.Seq2[service.Delivery, error] {
+	return func(yield func(service.Delivery, error) bool) {
 		if since < 4 {
-			yield(Delivery{}, problem.New(api.KindGone, "list again", "the events after revision %d are no longer kept", since))
+			yield(service.Delivery{}, problem.New(api.KindGone, "list again", "the events after revision %d are no longer kept", since))
 			return
 		}
 		for _, d := range history {
@@ -138,12 +139,12 @@ func TestEventsThatAreGone(t *testing.T) {
 }
 
 func TestEventsThatBreakOff(t *testing.T) {
-	h := New((&fakeServices{revision: 9, events: func(ctx context.Context, since int64) iter.Seq2[Delivery, error] {
-		return func(yield func(Delivery, error) bool) {
+	h := New((&fakeServices{revision: 9, events: func(ctx context.Context, since int64) iter.Seq2[service.Delivery, error] {
+		return func(yield func(service.Delivery, error) bool) {
 			for d := range replay(ctx, since) {
 				yield(d, nil)
 			}
-			yield(Delivery{}, problem.New(api.KindUnavailable, "", "the store has closed"))
+			yield(service.Delivery{}, problem.New(api.KindUnavailable, "", "the store has closed"))
 		}
 	}}).services(), Options{})
 	want := "event: machine.state, 9\nevent: machine.state, 9, id: 9\nevent: error, 0unavailable"
@@ -160,18 +161,18 @@ func TestEventsOfHEAD(t *testing.T) {
 }
 
 // forEver has no events, for as long as it may.
-func forEver(ctx context.Context, _ int64) iter.Seq2[Delivery, error] {
-	return func(func(Delivery, error) bool) { <-ctx.Done() }
+func forEver(ctx context.Context, _ int64) iter.Seq2[service.Delivery, error] {
+	return func(func(service.Delivery, error) bool) { <-ctx.Done() }
 }
 
 // TestKeepAlive sees 40 seconds of a stream, on a clock of its own, in which
 // only events of other machines happen.
 func TestKeepAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := New((&fakeServices{revision: 4, events: func(ctx context.Context, _ int64) iter.Seq2[Delivery, error] {
-			return func(yield func(Delivery, error) bool) {
+		h := New((&fakeServices{revision: 4, events: func(ctx context.Context, _ int64) iter.Seq2[service.Delivery, error] {
+			return func(yield func(service.Delivery, error) bool) {
 				time.Sleep(20 * time.Second)
-				yield(Delivery{Event: api.Event{Revision: 5, Machine: machineOf("m2")}, Last: true}, nil)
+				yield(service.Delivery{Event: api.Event{Revision: 5, Machine: machineOf("m2")}, Last: true}, nil)
 				<-ctx.Done()
 			}
 		}}).services(), Options{})
@@ -185,9 +186,9 @@ func TestKeepAlive(t *testing.T) {
 }
 
 func TestEventsArriveAtOnceAndEndWithTheClient(t *testing.T) {
-	steps, left := make(chan Delivery), make(chan struct{})
-	fake := &fakeServices{revision: 4, events: func(ctx context.Context, _ int64) iter.Seq2[Delivery, error] {
-		return func(yield func(Delivery, error) bool) {
+	steps, left := make(chan service.Delivery), make(chan struct{})
+	fake := &fakeServices{revision: 4, events: func(ctx context.Context, _ int64) iter.Seq2[service.Delivery, error] {
+		return func(yield func(service.Delivery, error) bool) {
 			defer close(left)
 			for {
 				select {
@@ -242,8 +243,8 @@ func (w *stuckWriter) FlushError() error { return nil }
 
 func TestAClientThatDoesNotReadIsLeft(t *testing.T) {
 	given := 0
-	fake := &fakeServices{revision: 4, events: func(context.Context, int64) iter.Seq2[Delivery, error] {
-		return func(yield func(Delivery, error) bool) {
+	fake := &fakeServices{revision: 4, events: func(context.Context, int64) iter.Seq2[service.Delivery, error] {
+		return func(yield func(service.Delivery, error) bool) {
 			for given = 0; yield(history[0], nil); given++ {
 			}
 		}

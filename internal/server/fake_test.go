@@ -13,6 +13,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // when is a time that JSON gives back as it was.
@@ -26,8 +27,8 @@ type fakeServices struct {
 	list     api.MachineList
 	tasks    api.TaskList
 	revision int64
-	events   func(ctx context.Context, since int64) iter.Seq2[Delivery, error]
-	console  func(ctx context.Context) Console
+	events   func(ctx context.Context, since int64) iter.Seq2[service.Delivery, error]
+	console  func(ctx context.Context) service.Console
 	display  func() net.Conn
 	log      io.ReadCloser
 
@@ -35,8 +36,8 @@ type fakeServices struct {
 	calls []string
 }
 
-func (f *fakeServices) services() Services {
-	return Services{
+func (f *fakeServices) services() service.Services {
+	return service.Services{
 		Machines: fakeMachines{f}, Power: fakePower{f}, Views: fakeViews{f},
 		Tasks: fakeTasks{f}, Events: fakeEvents{f}, Host: fakeHost{f},
 	}
@@ -75,7 +76,7 @@ func (f *fakeServices) machine(name string, args ...any) (api.Machine, error) {
 
 type fakeMachines struct{ *fakeServices }
 
-func (f fakeMachines) List(_ context.Context, filter Filter) (api.MachineList, error) {
+func (f fakeMachines) List(_ context.Context, filter service.Filter) (api.MachineList, error) {
 	return f.list, f.call("list", filter)
 }
 
@@ -135,7 +136,7 @@ func (f fakePower) Reset(_ context.Context, ref string) (api.Machine, error) {
 
 type fakeViews struct{ *fakeServices }
 
-func (f fakeViews) Console(ctx context.Context, ref, serial string, scrollback int) (Console, error) {
+func (f fakeViews) Console(ctx context.Context, ref, serial string, scrollback int) (service.Console, error) {
 	if err := f.call("console", ref, serial, scrollback); err != nil {
 		return nil, err
 	}
@@ -182,12 +183,12 @@ func (f fakeTasks) Cancel(_ context.Context, id string) (api.Task, error) {
 
 type fakeEvents struct{ *fakeServices }
 
-func (f fakeEvents) Follow(ctx context.Context, since int64) iter.Seq2[Delivery, error] {
+func (f fakeEvents) Follow(ctx context.Context, since int64) iter.Seq2[service.Delivery, error] {
 	if err := f.call("follow", since); err != nil {
-		return func(yield func(Delivery, error) bool) { yield(Delivery{}, err) }
+		return func(yield func(service.Delivery, error) bool) { yield(service.Delivery{}, err) }
 	}
 	if f.events == nil {
-		return func(func(Delivery, error) bool) {}
+		return func(func(service.Delivery, error) bool) {}
 	}
 	return f.events(ctx, since)
 }

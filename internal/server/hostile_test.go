@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // send gives a request to a handler.
@@ -124,8 +125,8 @@ func TestPanicsAreAnsweredAndLogged(t *testing.T) {
 }
 
 func TestPanicOfTheEvents(t *testing.T) {
-	fake := &fakeServices{events: func(context.Context, int64) iter.Seq2[Delivery, error] {
-		return func(func(Delivery, error) bool) { panic("the roof is on fire") }
+	fake := &fakeServices{events: func(context.Context, int64) iter.Seq2[service.Delivery, error] {
+		return func(func(service.Delivery, error) bool) { panic("the roof is on fire") }
 	}}
 	body := text(t, do(New(fake.services(), Options{}), "GET", "/v1/events", ""))
 	if !strings.Contains(body, "event: error\ndata: ") || !strings.Contains(body, `"kind":"internal"`) || strings.Contains(body, "roof") {

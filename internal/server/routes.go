@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // The requests, as huma reads them: it does not look into embedded structs that
@@ -62,7 +63,7 @@ func (s *server) registerHost(h huma.API) {
 func (s *server) registerMachines(h huma.API) {
 	machines := s.services.Machines
 	route(h, s, api.ListMachines, http.StatusOK, func(ctx context.Context, in *listInput) (api.MachineList, error) {
-		answer, err := machines.List(ctx, Filter{Labels: in.Labels, State: in.State})
+		answer, err := machines.List(ctx, service.Filter{Labels: in.Labels, State: in.State})
 		answer.Machines = list(answer.Machines)
 		return answer, err
 	})

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // serveUnix serves a handler on a Unix socket, and gives a client of it. stop
@@ -141,8 +142,8 @@ func TestBodyInChunksAndALongHandler(t *testing.T) {
 }
 
 func TestServeEndsStreams(t *testing.T) {
-	fake := &fakeServices{events: func(ctx context.Context, _ int64) iter.Seq2[Delivery, error] {
-		return func(func(Delivery, error) bool) { <-ctx.Done() }
+	fake := &fakeServices{events: func(ctx context.Context, _ int64) iter.Seq2[service.Delivery, error] {
+		return func(func(service.Delivery, error) bool) { <-ctx.Done() }
 	}}
 	client, stop := serveUnix(t, New(fake.services(), Options{}))
 	r, err := client.Get("http://panal/v1/events")

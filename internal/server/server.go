@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // Options is what the server needs besides its services.
@@ -23,14 +24,14 @@ type Options struct {
 
 // server holds what the handlers of the routes share.
 type server struct {
-	services Services
+	services service.Services
 	logger   *slog.Logger
 }
 
 // New is the handler of the whole interface. It answers every request, also
 // one for a path that there is not, and never panics. Serve it with [Serve], so
 // that its endless answers end when the daemon does.
-func New(services Services, opts Options) http.Handler {
+func New(services service.Services, opts Options) http.Handler {
 	tameHuma()
 	s := &server{services: services, logger: opts.Logger}
 	if s.logger == nil {

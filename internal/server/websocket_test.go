@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/service"
 )
 
 // pipeConsole is a serial line whose guest the test is.
@@ -49,7 +50,7 @@ func dial(t *testing.T, path string, prepare func(*fakeServices, *viewer)) *view
 	guest, line := net.Pipe()
 	v := &viewer{guest: guest, console: &pipeConsole{Conn: line, resized: make(chan [2]int, 1)}, closed: make(chan struct{})}
 	fake := &fakeServices{
-		console: func(ctx context.Context) Console {
+		console: func(ctx context.Context) service.Console {
 			context.AfterFunc(ctx, func() { close(v.closed) })
 			return v.console
 		},
@@ -169,7 +170,7 @@ func (panickingConsole) Write([]byte) (int, error) { panic("the roof is on fire"
 
 func TestConsoleThatPanics(t *testing.T) {
 	v := dial(t, "/v1/machines/web/console", func(f *fakeServices, v *viewer) {
-		f.console = func(context.Context) Console { return panickingConsole{v.console} }
+		f.console = func(context.Context) service.Console { return panickingConsole{v.console} }
 	})
 	defer v.stop()
 	v.send(t, websocket.MessageBinary, "x")
@@ -255,7 +256,7 @@ func TestWebSocketsThatAreRefused(t *testing.T) {
 		for _, path := range []string{"console", "display"} {
 			fake.console, fake.display = nil, nil
 			if test.running {
-				fake.console = func(context.Context) Console { return &pipeConsole{Conn: line} }
+				fake.console = func(context.Context) service.Console { return &pipeConsole{Conn: line} }
 				fake.display = func() net.Conn { return line }
 			}
 			r, err := http.NewRequest("GET", "http://panal/v1/machines/web/"+path, nil)

@@ -1,4 +1,7 @@
-package server
+// Package service holds what the HTTP interface and the parts behind it agree
+// on: the services that requests are carried out by. The server calls them, the
+// manager of machines and others implement them, and neither imports the other.
+package service
 
 import (
 	"context"
