@@ -42,8 +42,16 @@ func TestFormatsAreFoundByContentWhateverTheName(t *testing.T) {
 	dir := t.TempDir()
 	source := raw(t, dir)
 	for _, c := range []struct{ format, options string }{
-		{"raw", ""}, {"qcow2", ""}, {"vdi", ""}, {"vmdk", "subformat=streamOptimized"}, {"vmdk", "subformat=monolithicSparse"},
-		{"vmdk", "subformat=twoGbMaxExtentFlat"}, {"vpc", "subformat=dynamic"}, {"vpc", "subformat=fixed"}, {"vhdx", ""}, {"parallels", ""},
+		{"raw", ""},
+		{"qcow2", ""},
+		{"vdi", ""},
+		{"vmdk", "subformat=streamOptimized"},
+		{"vmdk", "subformat=monolithicSparse"},
+		{"vmdk", "subformat=twoGbMaxExtentFlat"},
+		{"vpc", "subformat=dynamic"},
+		{"vpc", "subformat=fixed"},
+		{"vhdx", ""},
+		{"parallels", ""},
 	} {
 		path := filepath.Join(dir, "image-"+c.format+"-"+strings.ReplaceAll(c.options, "=", "-")+".bin")
 		args := []string{"convert", "-O", c.format}
