@@ -39,6 +39,10 @@ func serve(ctx context.Context, cmd *exec.Cmd, dir string) (*service, error) {
 	defer log.Close()
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(cmd.Env, "NOTIFY_SOCKET="+notify)
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true // a ^C is for us: the daemon has yet to end its machines
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
