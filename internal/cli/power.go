@@ -31,7 +31,7 @@ before.`
 	c.Example = `  panal start web db
   panal start web --wait --timeout 5m`
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the guest's agent has connected")
-	c.Flags().DurationVar(&timeout, "timeout", 0, "with --wait, give up after this long, such as 90s; 0 for never")
+	durationVar(c.Flags(), &timeout, "timeout", 0, "with --wait, give up after this long, such as 90s; 0 for never")
 	addDetach(c, &detach)
 	c.RunE = func(cmd *cobra.Command, names []string) error {
 		if detach && wait {
@@ -74,7 +74,7 @@ func (a *app) shutdownCommand() *cobra.Command {
 	c := a.machinesCommand("shutdown", "Ask guests to shut down, and wait until they have")
 	c.Example = `  panal shutdown web
   panal shutdown web --timeout 2m --force    and power it off if it has not by then`
-	c.Flags().DurationVar(&timeout, "timeout", time.Minute, "how long to wait, such as 90s")
+	durationVar(c.Flags(), &timeout, "timeout", time.Minute, "how long to wait, such as 90s")
 	c.Flags().BoolVar(&force, "force", false, "power the machine off when its guest has not shut down in time")
 	addDetach(c, &detach)
 	c.RunE = func(cmd *cobra.Command, names []string) error {

@@ -54,7 +54,7 @@ returns at once when that is so already. Nothing is polled.`,
 		ValidArgsFunction: a.completeMachine,
 	}
 	c.Flags().StringVar(&what, "for", "running", "one of "+goalNames())
-	c.Flags().DurationVar(&timeout, "timeout", 0, "fail after this long, such as 90s; 0 for never")
+	durationVar(c.Flags(), &timeout, "timeout", 0, "fail after this long, such as 90s; 0 for never")
 	_ = c.RegisterFlagCompletionFunc("for", cobra.FixedCompletions(slices.Sorted(maps.Keys(goals)), cobra.ShellCompDirectiveNoFileComp))
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		goal, known := goals[what]
