@@ -15,6 +15,9 @@ import (
 // a copy of the firmware's template, made in the directory when the machine
 // first needs one; secure boot has others, with keys enrolled.
 func (h *Host) Firmware(spec api.Spec, machineType, dir string) (qemu.Firmware, error) {
+	if spec.Firmware.Type == api.BIOS && spec.Architecture == api.X8664 {
+		return qemu.Firmware{}, nil // QEMU brings it along
+	}
 	chosen, err := h.firmwares().For(spec, machineType)
 	if err != nil || chosen.VarsTemplate == "" {
 		return chosen, err
