@@ -158,6 +158,9 @@ func TestMigrateThroughFile(t *testing.T) {
 	if err != nil || !info.Finished() || info.RAM.Total < 64<<20 || info.RAM.Remaining != 0 || info.RAM.Transferred == 0 {
 		t.Errorf("QueryMigrate: %+v, %v", info, err)
 	}
+	if err := client.AwaitFinalized(ctx); err != nil {
+		t.Error(err)
+	}
 	if s, err := client.Status(ctx); err != nil || s.State != qmp.StatePostMigrate {
 		t.Errorf("after saving: %+v, %v", s, err)
 	}

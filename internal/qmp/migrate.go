@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 )
 
 // States of a migration, in MigrationInfo and in EventMigration.
@@ -96,4 +97,24 @@ func (c *Client) SetMigrateCapabilities(ctx context.Context, capabilities map[st
 // (max-bandwidth: bytes a second, 0 unlimited; downtime-limit: milliseconds; …).
 func (c *Client) SetMigrateParameters(ctx context.Context, parameters map[string]any) error {
 	return c.Execute(ctx, "migrate-set-parameters", parameters, nil)
+}
+
+// finalizingPause is how long AwaitFinalized waits before it asks again. QEMU
+// takes a few milliseconds.
+const finalizingPause = 2 * time.Millisecond
+
+// AwaitFinalized returns when QEMU has let go of a migration whose completion
+// it has reported: only then it carries out `cont`. There is no event for it.
+func (c *Client) AwaitFinalized(ctx context.Context) error {
+	for {
+		status, err := c.Status(ctx)
+		if err != nil || status.State != StateFinishMigrate {
+			return err
+		}
+		select {
+		case <-time.After(finalizingPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

@@ -63,7 +63,10 @@ func (s *Session) save(ctx context.Context, w io.Writer, report func(done, total
 		err = errors.Join(err, s.monitor.MigrateCancel(context.WithoutCancel(ctx)))
 		return cmp.Or(context.Cause(ctx), err)
 	}
-	return s.moveCompleted(ctx)
+	if err := s.moveCompleted(ctx); err != nil {
+		return err
+	}
+	return s.monitor.AwaitFinalized(ctx)
 }
 
 // Restore reads a state that Save has written into a QEMU that was started to

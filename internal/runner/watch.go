@@ -35,18 +35,12 @@ type Event struct {
 	Detail string
 }
 
-// QEMU's words for the states in which a guest has ended but QEMU has not.
-const (
-	stateShutdown = "shutdown"
-	statePanicked = "guest-panicked"
-)
-
 // watch follows QEMU until it is gone.
 func (s *Session) watch(status qmp.Status) {
 	switch status.State {
-	case stateShutdown:
+	case qmp.StateShutdown:
 		s.guestEnded(api.EndGuestShutdown, "")
-	case statePanicked:
+	case qmp.StateGuestPanicked:
 		s.guestEnded(api.EndGuestPanic, "")
 	}
 	for event := range s.monitor.Events() {
