@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
 	"github.com/panalvm/panal/test/harness"
 )
@@ -45,7 +46,19 @@ func listen(ts *testscript.TestScript, neg bool, args []string) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	ts.Check(err)
 	ts.Defer(func() { _ = listener.Close() })
+	go hangUp(listener)
 	ts.Setenv(args[0], portOf(listener))
+}
+
+// hangUp closes what is connected to a listener, until the listener is closed.
+func hangUp(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+	}
 }
 
 func portOf(listener net.Listener) string {
@@ -69,6 +82,22 @@ func gone(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		ts.Check(harness.AwaitEnd(pid, patience))
 	}
+}
+
+func image(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3, "image FILE SIZE TEXT")
+	size, err := api.ParseSize(args[1])
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(args[2]), 0o600))
+	ts.Check(os.Truncate(ts.MkAbs(args[0]), int64(size)))
+}
+
+func scratch(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "scratch VARIABLE DIR")
+	dir, err := os.MkdirTemp(args[1], "panal")
+	ts.Check(err)
+	ts.Defer(func() { _ = os.RemoveAll(dir) })
+	ts.Setenv(args[0], dir)
 }
 
 func bounded(ts *testscript.TestScript, neg bool, args []string) {

@@ -22,6 +22,9 @@
 //	bounded BYTES DIR         no file in the directory is larger
 //	magic FILE BYTES          the file begins with these bytes, escaped as in Go
 //	greeting ADDRESS TEXT     who listens there says this first; waits for the listener
+//	within TIME NAME PATH VALUE  awaits no longer than that
+//	image FILE SIZE TEXT      makes a file of a size that begins with a text
+//	scratch VARIABLE DIR      makes a directory there, until the story's end
 //	stopdaemon                stops the daemon, and waits until it has ended
 //
 // KERNEL, INITRD and APPEND are the tiny guest's, and HOME_DIR the home's directory.
@@ -73,6 +76,7 @@ type world struct {
 	home    *harness.Home
 	program string
 	digests map[string]string // of files that were remembered
+	ups     map[string]int    // how many starts of a guest were seen
 }
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
@@ -80,7 +84,7 @@ func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*worl
 func setUp(env *testscript.Env, program string, guest guests.TinyGuest) error {
 	t := env.T().(testing.TB)
 	home := harness.NewHome(t)
-	env.Values["world"] = &world{t: t, home: home, program: program, digests: map[string]string{}}
+	env.Values["world"] = &world{t: t, home: home, program: program, digests: map[string]string{}, ups: map[string]int{}}
 	env.Vars = append(env.Vars, home.Env()...)
 	env.Setenv("PATH", harness.Path(program))
 	env.Setenv("HOME_DIR", home.Dir)
