@@ -167,6 +167,11 @@ func explain(ctx context.Context, err error, m Machine, program *process.Process
 	if strings.Contains(words, "host forwarding rule") {
 		return problem.New(api.KindExists, "choose another host port, or stop what listens on it", "QEMU did not start: %s", words)
 	}
+	if i := strings.Index(words, "Could not open '"); i >= 0 && m.User != nil && strings.HasSuffix(words, "Permission denied") {
+		return problem.New(api.KindUnreadable,
+			"an image of several files is opened by QEMU itself: let the user "+m.User.Name+" read all of them, and enter their directory",
+			"QEMU did not start: %s", words[i:])
+	}
 	return problem.New(api.KindUnsupported, "`panal log` shows all that QEMU said", "QEMU did not start: %s", words)
 }
 
