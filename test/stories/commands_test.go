@@ -33,6 +33,13 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"field":      field,
 	"get":        get,
 	"await":      await,
+	"foreign":    foreign,
+	"process":    process,
+	"daemonpid":  daemonPID,
+	"revision":   revision,
+	"events":     events,
+	"waittask":   waitTask,
+	"edit":       edit,
 	"within":     within,
 	"image":      image,
 	"scratch":    scratch,
@@ -94,6 +101,15 @@ func debian(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 1, "debian FILE")
 	guest := testenv.DebianGuest(worldOf(ts).t)
 	ts.Check(ts.Exec("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=monolithicSparse", guest.Path, args[0]))
+}
+
+func foreign(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 1, "foreign ARCHITECTURE")
+	testenv.Need(worldOf(ts).t, "qemu-system-"+args[0])
+	guest := testenv.TinyGuest(worldOf(ts).t, args[0])
+	ts.Setenv("FOREIGN_KERNEL", guest.Kernel)
+	ts.Setenv("FOREIGN_INITRD", guest.Initrd)
+	ts.Setenv("FOREIGN_APPEND", guest.Append)
 }
 
 // up waits for the guest's word that it has started. What earlier runs printed

@@ -92,6 +92,15 @@ func image(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.Truncate(ts.MkAbs(args[0]), int64(size)))
 }
 
+func edit(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 3, "edit FILE OLD NEW")
+	before := ts.ReadFile(args[0])
+	if !strings.Contains(before, args[1]) {
+		ts.Fatalf("%s does not contain %q:\n%s", args[0], args[1], before)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(strings.Replace(before, args[1], args[2], 1)), 0o600))
+}
+
 func scratch(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 2, "scratch VARIABLE DIR")
 	dir, err := os.MkdirTemp(args[1], "panal")

@@ -25,9 +25,17 @@
 //	within TIME NAME PATH VALUE  awaits no longer than that
 //	image FILE SIZE TEXT      makes a file of a size that begins with a text
 //	scratch VARIABLE DIR      makes a directory there, until the story's end
+//	edit FILE OLD NEW         replaces the first OLD, in place
+//	process PID FIELD VALUE   /proc/PID/status says so; for Uid, VALUE is a user's name
+//	daemonpid VARIABLE        puts the daemon's PID into the environment
+//	revision VARIABLE         puts the revision of the JSON on standard output into it
+//	events REVISION COUNT     prints so many events of machines after a revision
+//	waittask FILE             panal task wait, for the task whose ID the file holds
+//	foreign ARCHITECTURE      sets FOREIGN_KERNEL, _INITRD and _APPEND, or skips the story
 //	stopdaemon                stops the daemon, and waits until it has ended
 //
-// KERNEL, INITRD and APPEND are the tiny guest's, and HOME_DIR the home's directory.
+// KERNEL, EFIKERNEL, INITRD and APPEND are the tiny guest's, HOME_DIR is the home's directory,
+// and PANAL the program.
 package stories
 
 import (
@@ -87,8 +95,10 @@ func setUp(env *testscript.Env, program string, guest guests.TinyGuest) error {
 	env.Values["world"] = &world{t: t, home: home, program: program, digests: map[string]string{}, ups: map[string]int{}}
 	env.Vars = append(env.Vars, home.Env()...)
 	env.Setenv("PATH", harness.Path(program))
+	env.Setenv("PANAL", program)
 	env.Setenv("HOME_DIR", home.Dir)
 	env.Setenv("KERNEL", guest.Kernel)
+	env.Setenv("EFIKERNEL", guest.EFIKernel)
 	env.Setenv("INITRD", guest.Initrd)
 	env.Setenv("APPEND", guest.Append)
 	// QEMU's user passes through to images that it must open by their paths.
