@@ -26,6 +26,10 @@ func build() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	// Tests run it as other users, too.
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return "", err
+	}
 	program := filepath.Join(dir, "panal")
 	compile := exec.Command("go", "build", "-o", program, "./cmd/panal")
 	compile.Dir = filepath.Dir(strings.TrimSpace(string(root)))
