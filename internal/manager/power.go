@@ -70,14 +70,12 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 	if err != nil {
 		return err
 	}
-	if saved {
-		if err := m.restore(ctx, r, started, m.folderOf(object)); err != nil {
-			return errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
-		}
+	if err := m.wake(ctx, r, started, object, saved); err != nil {
+		return err
 	}
-	if err := fault.At(ctx, "start.launched"); err != nil {
-		return errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
-	}
+	// The guest runs. A cancel comes too late, and ending it would lose what it
+	// has in memory.
+	ctx = context.WithoutCancel(ctx)
 	err = m.finish(ctx, r, uuid, func(record *inventory.Record) error {
 		if record.Status.State != api.StateStarting {
 			return endedAtOnce(record.Status)
@@ -92,14 +90,34 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 		return nil
 	})
 	if err != nil {
-		return errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
+		return err
 	}
 	// What was asked for is done: here only a kill could still come between.
 	_ = fault.At(ctx, "start.committed")
-	if saved {
-		return m.goOn(ctx, started, object)
-	}
 	return nil
+}
+
+// wake brings a QEMU that was just started to the point where its guest runs:
+// at once, or from the saved state. When it cannot, the process is ended.
+func (m *Manager) wake(ctx context.Context, r *task.Run, started *run, object inventory.Object, saved bool) error {
+	var err error
+	if saved {
+		err = m.restore(ctx, r, started, m.folderOf(object))
+	}
+	if err == nil {
+		err = fault.At(ctx, "start.launched")
+	}
+	if err == nil && saved {
+		err = discardState(m.folderOf(object))
+	}
+	if err != nil {
+		return errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
+	}
+	if !saved {
+		return nil
+	}
+	_ = fault.At(ctx, "start.state-removed") // a kill; the guest must run now
+	return started.Resume(context.WithoutCancel(ctx))
 }
 
 func endedAtOnce(status api.Status) error {

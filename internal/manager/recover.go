@@ -89,7 +89,7 @@ func (m *Manager) reconcileAll(ctx context.Context, objects []inventory.Object) 
 	group.SetLimit(8)
 	for _, object := range objects {
 		group.Go(func() error {
-			if err := m.reconcileRecord(ctx, object); err != nil {
+			if err := m.reconcile(ctx, object); err != nil {
 				return fmt.Errorf("machine %s: %w", object.Value.Spec.Name, err)
 			}
 			return nil
@@ -148,17 +148,8 @@ func (m *Manager) sweep() error {
 	return nil
 }
 
-// reconcile makes one machine's record agree with what is there.
-func (m *Manager) reconcile(ctx context.Context, uuid string) error {
-	object, err := m.inv.Get(ctx, uuid)
-	if err != nil {
-		return nil //nolint:nilerr // it was never made, or is gone
-	}
-	return m.reconcileRecord(ctx, object)
-}
-
-// reconcileRecord is reconcile for a record that was read already.
-func (m *Manager) reconcileRecord(ctx context.Context, object inventory.Object) error {
+// reconcile makes a machine's record agree with what is there.
+func (m *Manager) reconcile(ctx context.Context, object inventory.Object) error {
 	for {
 		ops, err := m.settleObject(ctx, object)
 		if err != nil || len(ops) == 0 {

@@ -198,17 +198,14 @@ func (m *Manager) restore(ctx context.Context, r *task.Run, run *run, dir folder
 	return fault.At(ctx, "start.restored")
 }
 
-// goOn lets a restored machine run. From here on the saved state is stale: its
-// disks change. When it cannot be removed the guest must not run, and the
-// machine stays saved.
-func (m *Manager) goOn(ctx context.Context, run *run, object inventory.Object) error {
-	ctx = context.WithoutCancel(ctx)
-	if err := removeState(m.folderOf(object)); err != nil {
-		m.log.Error("a machine stays saved: its saved state could not be removed", "machine", object.Value.Spec.Name, "error", err)
-		return errors.Join(err, m.powerOff(ctx, run, api.EndFailed), m.reconcile(ctx, object.Key))
+// discardState removes a saved state that has been read. It must be gone before
+// the guest runs on and changes its disks; when it cannot be removed, the guest
+// must not run, and the machine stays saved.
+func discardState(dir folder.Folder) error {
+	if err := removeFile(dir.Path(folder.Saved, stateFile)); err != nil {
+		return fmt.Errorf("remove the saved state: %w", err)
 	}
-	_ = fault.At(ctx, "start.state-removed") // a kill; the guest must run now
-	return run.Resume(ctx)
+	return nil
 }
 
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -103,8 +103,9 @@ func (m *Manager) Begin(ctx context.Context, order Order, work Work) (api.Task, 
 	}
 	run := newRun(m, record, revision)
 	m.running[record.ID] = run
+	begun := run.task() // as it is now: the work may have ended before this returns
 	m.group.Go(func() { m.carryOut(run, work) })
-	return run.task(), nil
+	return begun, nil
 }
 
 // List returns all tasks that are kept, oldest first.
