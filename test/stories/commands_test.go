@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long anything that is waited for may take on a slow computer.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // commands are what the stories say; see the package comment.
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
