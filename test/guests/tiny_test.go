@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -85,8 +86,8 @@ func tryTiny(t *testing.T, arch string) {
 		if _, err := buttons.Write([]byte("system_powerdown\n")); err != nil {
 			t.Fatal(err)
 		}
-	} else if _, err := agent.Ask(v.ctx, "poweroff"); err != nil {
-		t.Fatal(err)
+	} else if _, err := agent.Ask(v.ctx, "poweroff"); err != nil && !errors.Is(err, io.EOF) {
+		t.Fatal(err) // the end of the line may come before the answer
 	}
 	line.awaitEnd()
 	written, err := os.ReadFile(disk)
