@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/problem"
 )
 
@@ -64,9 +65,9 @@ func (h *Host) architecture(ctx context.Context, arch api.Architecture) api.Arch
 	caps := engine.Capabilities
 	described.Available, described.Why, described.Accelerator = true, engine.Why, engine.Accelerator
 	described.QEMU, described.Version = caps.Binary, caps.Version
-	for _, machine := range caps.MachineTypes {
-		if machine.Alias != "" {
-			described.MachineTypes = append(described.MachineTypes, machine.Alias)
+	for _, board := range machine.BoardsOf(arch) {
+		if _, err := caps.ResolveMachine(string(board)); err == nil {
+			described.MachineTypes = append(described.MachineTypes, string(board))
 		}
 	}
 	described.Firmware = h.firmwares().Kinds(caps)
