@@ -92,7 +92,7 @@ const (
 
 // Controller is a storage controller that drives are attached to.
 type Controller struct {
-	Name string         `json:"name" doc:"unique in the machine, such as sata0"`
+	Name string         `json:"name,omitempty" doc:"unique in the machine, such as sata0"`
 	Type ControllerType `json:"type" enum:"ide,sata,virtio-scsi,lsilogic,megasas,virtio-blk,nvme,usb,floppy"`
 }
 
@@ -122,7 +122,7 @@ const (
 
 // Drive is one disk, optical or floppy drive and the medium in it.
 type Drive struct {
-	Name       string    `json:"name" doc:"unique in the machine, such as disk0"`
+	Name       string    `json:"name,omitempty" doc:"unique in the machine, such as disk0"`
 	Controller string    `json:"controller,omitempty" doc:"the controller's name"`
 	Port       *int      `json:"port,omitempty" doc:"place on the controller, from 0; default the first free one"`
 	Kind       DriveKind `json:"kind,omitempty" enum:"disk,optical,floppy"`
@@ -141,7 +141,7 @@ type AdapterModel string
 // networking: the guest sees a DHCP server and a gateway, and reaches out
 // through the daemon host's sockets.
 type Adapter struct {
-	Name     string       `json:"name" doc:"unique in the machine, such as net0"`
+	Name     string       `json:"name,omitempty" doc:"unique in the machine, such as net0"`
 	Model    AdapterModel `json:"model,omitempty" enum:"virtio,e1000,e1000e,rtl8139,pcnet,vmxnet3" doc:"default virtio"`
 	MAC      string       `json:"mac,omitempty" doc:"such as 52:54:00:12:34:56; default made from the machine's UUID"`
 	Network  string       `json:"network,omitempty" enum:"user,none" doc:"user, or none for an unplugged cable"`
@@ -170,7 +170,7 @@ type Forward struct {
 // Serial is one serial line, attached to with `panal console`. What the guest
 // prints on it is kept in the machine's folder, bounded by LogSize.
 type Serial struct {
-	Name    string `json:"name" doc:"unique in the machine, such as serial0"`
+	Name    string `json:"name,omitempty" doc:"unique in the machine, such as serial0"`
 	LogSize Size   `json:"logSize,omitempty" doc:"bound of the kept output, default 4M"`
 }
 

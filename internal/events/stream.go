@@ -212,7 +212,11 @@ func past(ctx context.Context, store state.Store, from state.Revision) iter.Seq2
 }
 
 func explain(err error, from state.Revision) error {
-	if errors.Is(err, state.ErrCompacted) || errors.Is(err, state.ErrFuture) {
+	if errors.Is(err, state.ErrFuture) {
+		return problem.New(api.KindGone, "it is of another store; list the objects again and follow from there",
+			"revision %d has not come yet", from)
+	}
+	if errors.Is(err, state.ErrCompacted) {
 		return problem.New(api.KindGone, "list the objects again and follow from there",
 			"the events since revision %d are not kept", from)
 	}

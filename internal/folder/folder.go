@@ -28,6 +28,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,7 +77,7 @@ func (f Folder) Make() error {
 	if err := os.Mkdir(string(f), 0o711); err != nil {
 		return err
 	}
-	for _, name := range []string{Disks, Saved, NVRAM, TPM, Log} {
+	for _, name := range parts {
 		if err := os.Mkdir(f.Path(name), 0o700); err != nil {
 			return err
 		}
@@ -163,13 +164,100 @@ func (f Folder) Rename(dir, from, to string) error {
 	return syncDir(f.Path(dir))
 }
 
-// Remove removes the folder and all that is in it. One that is gone already is
-// no error.
+// parts are the directories of a machine's folder.
+var parts = []string{Disks, Saved, NVRAM, TPM, Log}
+
+// Foreign lists what is in the folder and not the machine's.
+func (f Folder) Foreign() ([]string, error) {
+	entries, err := os.ReadDir(string(f))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var foreign []string
+	for _, entry := range entries {
+		if name := entry.Name(); name != SpecFile && name != preparing && !slices.Contains(parts, name) {
+			foreign = append(foreign, name)
+		}
+	}
+	return foreign, err
+}
+
+// Remove removes what is the machine's, and then the folder, unless something
+// else is in it: that stays. A folder that is gone already is no error.
 func (f Folder) Remove() error {
-	if err := os.RemoveAll(string(f)); err != nil {
+	for _, name := range append([]string{SpecFile, preparing}, parts...) {
+		if err := os.RemoveAll(f.Path(name)); err != nil {
+			return err
+		}
+	}
+	err := os.Remove(string(f))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(string(f)))
+}
+
+// Check makes sure that the folder's directories are there, and that neither
+// they nor the files named, relative to the folder, lead out of it by links: a
+// folder can come from anywhere, and what its guest writes must stay in it.
+func (f Folder) Check(files ...string) error {
+	root, err := os.OpenRoot(string(f))
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, name := range parts {
+		info, err := root.Lstat(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			// Archives and version control lose empty directories.
+			err = root.Mkdir(name, 0o700)
+		case err == nil && !info.IsDir():
+			err = errors.New("is no directory")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", f.Path(name), err)
+		}
+	}
+	links, err := linksIn(root)
+	if err != nil {
+		return err
+	}
+	for _, name := range append(links, files...) {
+		// Root refuses to follow a link that leads out.
+		if _, err := root.Stat(name); err != nil {
+			return fmt.Errorf("%s: %w", f.Path(name), cause(err))
+		}
+	}
+	return nil
+}
+
+// linksIn lists the symbolic links in the folder's directories.
+func linksIn(root *os.Root) ([]string, error) {
+	var links []string
+	for _, part := range parts {
+		entries, err := fs.ReadDir(root.FS(), part)
+		if err != nil {
+			return nil, err
+		}
+		for _, entry := range entries {
+			if entry.Type()&fs.ModeSymlink != 0 {
+				links = append(links, filepath.Join(part, entry.Name()))
+			}
+		}
+	}
+	return links, nil
+}
+
+func cause(err error) error {
+	var failed *fs.PathError
+	if errors.As(err, &failed) {
+		return failed.Err
+	}
+	return err
 }
 
 // describe adds the line to an error of the JSON decoder.

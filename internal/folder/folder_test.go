@@ -104,6 +104,70 @@ func TestMovingNeverReplacesWhatIsThere(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotTheMachinesStays(t *testing.T) {
+	f := newFolder(t)
+	if err := os.WriteFile(f.Path("precious.txt"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if foreign, err := f.Foreign(); err != nil || len(foreign) != 1 || foreign[0] != "precious.txt" {
+		t.Errorf("foreign is %v, %v", foreign, err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(f.Path("precious.txt")); err != nil || string(text) != "mine" {
+		t.Errorf("somebody's file is now %q, %v", text, err)
+	}
+}
+
+func TestLinksThatLeadOutAreRefused(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		link, to string
+		refused  bool
+	}{
+		"image":           {"disks/disk0.raw", secret, true},
+		"firmware's":      {"nvram/vars.fd", secret, true},
+		"upwards":         {"disks/disk0.raw", "../../secret", true},
+		"within":          {"disks/disk0.raw", "other.raw", false},
+		"dangling within": {"disks/disk0.raw", "nothing.raw", true},
+	} {
+		f := newFolder(t)
+		if err := os.WriteFile(f.Path("disks/other.raw"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(c.to, f.Path(c.link)); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Check("disks/other.raw"); (err != nil) != c.refused {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	f := newFolder(t)
+	if err := errors.Join(os.Remove(f.Path(Disks)), os.Symlink(filepath.Dir(secret), f.Path(Disks))); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Check(); err == nil {
+		t.Error("a directory that is a link was taken")
+	}
+}
+
+func TestLostDirectoriesAreMadeAgain(t *testing.T) {
+	f := newFolder(t)
+	if err := os.Remove(f.Path(Log)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(f.Path(Log)); err != nil || !info.IsDir() {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestRemovingTwiceIsNoError(t *testing.T) {
 	f := newFolder(t)
 	for range 2 {

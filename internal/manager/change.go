@@ -181,6 +181,9 @@ func (m *Manager) Register(ctx context.Context, request api.RegisterRequest) (ap
 	if wrong := append(machine.Validate(spec), ownFiles(spec)...); len(wrong) > 0 {
 		return api.Machine{}, problem.Invalid(wrong, "register %s: its spec is not valid", dir)
 	}
+	if err := contained(dir, spec); err != nil {
+		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
+	}
 	if err := m.unknown(ctx, spec); err != nil {
 		return api.Machine{}, err
 	}
@@ -237,5 +240,26 @@ func (m *Manager) settleEdit(ctx context.Context, object inventory.Object, disca
 	if err != nil {
 		return api.Machine{}, problem.New(api.KindEdited, "mend it, or throw the edit away with --discard", "register %s: %s", dir, err)
 	}
+	if wrong := changedFiles(before, doc.Spec); len(wrong) > 0 {
+		return api.Machine{}, problem.Invalid(wrong, "register %s", dir)
+	}
 	return m.replaceSpec(ctx, object, doc.Spec)
+}
+
+// changedFiles finds edits of what only the daemon says: where a drive's image
+// is.
+func changedFiles(before, after api.Spec) []api.FieldError {
+	var wrong []api.FieldError
+	for i, drive := range after.Drives {
+		var file string
+		if old := driveNamed(before.Drives, drive.Name); old != nil {
+			file = old.File
+		}
+		if drive.File != file {
+			wrong = append(wrong, api.FieldError{
+				Field: fmt.Sprintf("drives[%d].file", i), Message: fmt.Sprintf("is set by the daemon alone; it was %q", file),
+			})
+		}
+	}
+	return wrong
 }

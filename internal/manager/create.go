@@ -173,7 +173,9 @@ func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Reco
 	if err := fault.At(ctx, "create.spec-written"); err != nil {
 		return err
 	}
-	if err := staging.MoveTo(folder.Folder(record.Folder)); err != nil {
+	if err := staging.MoveTo(folder.Folder(record.Folder)); errors.Is(err, fs.ErrExist) {
+		return problem.New(api.KindExists, "choose another name", "there is a machine or a folder of that name already")
+	} else if err != nil {
 		return err
 	}
 	if err := fault.At(ctx, "create.in-place"); err != nil {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/fault"
 	"github.com/panalvm/panal/internal/folder"
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
+	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/internal/task"
 )
 
@@ -35,6 +37,11 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 	}
 	if err != nil {
 		return api.Task{}, err
+	}
+	if !request.KeepFiles {
+		if err := removable(m.folderOf(object), object.Value.Spec.Name); err != nil {
+			return api.Task{}, err
+		}
 	}
 	order, err := m.claim(ctx, object, "machine.delete", object.Value.Status.State)
 	if err != nil {
@@ -64,8 +71,9 @@ func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir fold
 	if err := fault.At(ctx, "delete.stopped"); err != nil {
 		return err
 	}
-	trash := m.trashFolder(uuid)
-	if !keepFiles {
+	trash := dir
+	if !keepFiles && m.owns(dir) {
+		trash = m.trashFolder(uuid)
 		if err := dir.MoveTo(trash); err != nil && !isNotExist(err) {
 			return err
 		}
@@ -78,10 +86,32 @@ func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir fold
 	}
 	// What was asked for is done: here only a kill could still come between.
 	_ = fault.At(ctx, "delete.committed")
+	if keepFiles {
+		return nil
+	}
 	if err := trash.Remove(); err != nil {
 		m.log.Warn("a deleted machine's files could not be removed", "folder", trash, "error", err)
 	}
 	return nil
+}
+
+// owns says whether a folder is where this daemon makes them. One that was
+// registered elsewhere is cleared where it is.
+func (m *Manager) owns(dir folder.Folder) bool {
+	return filepath.Dir(string(dir)) == m.machinesDir()
+}
+
+// removable checks that a folder holds nothing but the machine.
+func removable(dir folder.Folder, name string) error {
+	foreign, err := dir.Foreign()
+	if err != nil {
+		return fmt.Errorf("delete %s: %w", name, err)
+	}
+	if len(foreign) == 0 {
+		return nil
+	}
+	return problem.New(api.KindRefused, "move them away, or forget the machine and keep its files with --keep-files",
+		"delete %s: its folder %s holds files that are not the machine's: %s", name, dir, strings.Join(foreign, ", "))
 }
 
 // forget ends the task with the machine's record gone.

@@ -222,6 +222,20 @@ func hasImage(drive api.Drive) bool {
 	return drive.File != "" || drive.Mode == api.ReadOnly || drive.Source == "" && drive.Kind != api.Disk
 }
 
+// contained checks that nothing of a machine leads out of its folder.
+func contained(dir folder.Folder, spec api.Spec) error {
+	var files []string
+	for _, drive := range spec.Drives {
+		if drive.File != "" {
+			files = append(files, drive.File)
+		}
+	}
+	if err := dir.Check(files...); err != nil {
+		return problem.New(api.KindUnreadable, "a machine's files must be in its folder, not links that lead out of it", "%s", err)
+	}
+	return nil
+}
+
 // ownFiles checks the files that a spec from a folder names as its own: they
 // must be in the folder.
 func ownFiles(spec api.Spec) []api.FieldError {

@@ -12,6 +12,7 @@ import (
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/state"
 	"github.com/panalvm/panal/internal/task"
 )
 
@@ -60,6 +61,9 @@ func (m *Manager) beginStart(ctx context.Context, object inventory.Object, attem
 func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved bool) error {
 	object, err := m.inv.Get(ctx, uuid)
 	if err != nil {
+		return err
+	}
+	if err := contained(m.folderOf(object), object.Value.Spec); err != nil {
 		return err
 	}
 	r.Step("starting QEMU")
@@ -150,12 +154,31 @@ func (m *Manager) tryStop(ctx context.Context, ref string) (api.Task, error) {
 	if err != nil {
 		return api.Task{}, err
 	}
-	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
+	begun, err := m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.stop(ctx, r, object); err != nil {
 			return fmt.Errorf("stop %s: %w", object.Value.Spec.Name, err)
 		}
 		return nil
 	})
+	if errors.Is(err, state.ErrNoSpace) {
+		return begun, m.stopUnrecorded(ctx, object, err)
+	}
+	return begun, err
+}
+
+// stopUnrecorded powers a machine off although nothing can be stored: a full
+// disk must not keep anybody from that. The record follows when it can.
+func (m *Manager) stopUnrecorded(ctx context.Context, object inventory.Object, full error) error {
+	run := m.running(object.Key)
+	if run == nil {
+		return full
+	}
+	name := object.Value.Spec.Name
+	if err := run.PowerOff(ctx, api.EndStopped); err != nil {
+		return fmt.Errorf("stop %s: %w", name, err)
+	}
+	return problem.New(api.KindNoSpace, "free some space",
+		"stop %s: it is powered off, but that cannot be recorded: %s", name, full)
 }
 
 func (m *Manager) stop(ctx context.Context, r *task.Run, object inventory.Object) error {

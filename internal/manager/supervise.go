@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/runner"
+	"github.com/panalvm/panal/internal/state"
 )
 
 // watchOver takes a session into the manager's care until it ends.
@@ -49,7 +51,7 @@ func (m *Manager) happened(uuid string, event runner.Event) {
 func (m *Manager) ended(uuid string, r *run) {
 	end := r.End()
 	var record inventory.Record
-	m.modify(uuid, func(current *inventory.Record) {
+	m.modifyInTheEnd(uuid, func(current *inventory.Record) {
 		ranFor := time.Duration(0)
 		if current.Status.Started != nil {
 			ranFor = end.Time.Sub(*current.Status.Started)
@@ -81,6 +83,31 @@ func afterRun(status api.Status, end api.End) api.Status {
 		after.State, after.Since = status.State, status.Since
 	}
 	return after
+}
+
+// noSpacePause is how long modifyInTheEnd waits for space before it tries again.
+const noSpacePause = 2 * time.Second
+
+// modifyInTheEnd is modify for what must be stored: while the disk is full it
+// tries again, until the manager is closed. The next daemon finds out by itself.
+func (m *Manager) modifyInTheEnd(uuid string, change func(*inventory.Record)) {
+	for {
+		_, err := m.inv.Modify(context.WithoutCancel(m.base), uuid, func(record *inventory.Record) error {
+			change(record)
+			return nil
+		})
+		if !errors.Is(err, state.ErrNoSpace) {
+			if err != nil {
+				m.log.Error("the end of a machine could not be stored", "machine", uuid, "error", err)
+			}
+			return
+		}
+		select {
+		case <-time.After(noSpacePause):
+		case <-m.base.Done():
+			return
+		}
+	}
 }
 
 // modify changes a record that exists; what cannot be stored is logged,

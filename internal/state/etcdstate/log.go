@@ -35,7 +35,7 @@ func (b *bridge) With(fields []zapcore.Field) zapcore.Core {
 
 // Check implements zapcore.Core.
 func (b *bridge) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if !b.Enabled(entry.Level) {
+	if !b.Enabled(entry.Level) || harmless[entry.Message] {
 		return checked
 	}
 	return checked.AddCore(entry, b)
@@ -57,6 +57,15 @@ func (b *bridge) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 
 // Sync implements zapcore.Core.
 func (b *bridge) Sync() error { return nil }
+
+// harmless are what etcd warns of, or takes for an error, at every start of a
+// store that is used as this one is.
+var harmless = map[string]bool{
+	"simple token is not cryptographically signed": true, // nobody logs in
+	"exceeded recommended request limit":           true, // MaxCommitBytes is ours to choose
+	"Failed to detect schema version":              true, // of a new, empty directory
+	"failed to update storage version":             true, // the same
+}
 
 // slogLevel puts etcd's many information messages where they do not disturb.
 func slogLevel(level zapcore.Level) slog.Level {
