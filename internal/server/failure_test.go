@@ -25,7 +25,7 @@ func TestRequestsThatAreNotValid(t *testing.T) {
 			"cpu.count: expected integer", "drives[1].name: expected string", "drives[1].port: expected integer", "name: expected string",
 		}},
 		{"not of the enumeration", create, `{"spec":{"architecture":"i386"}}`, []string{`architecture: expected value to be one of "x86_64, aarch64, riscv64"`}},
-		{"missing", create, `{"spec":{"controllers":[{"type":"sata"}]}}`, []string{"controllers[0].name: is missing"}},
+		{"missing", create, `{"spec":{"controllers":[{"name":"sata0"}]}}`, []string{"controllers[0].type: is missing"}},
 		{"a size that is none", create, `{"spec":{"memory":{"size":"lots"}}}`, []string{`memory.size: expected a size: bytes, or a string such as "512M"`}},
 		{"a negative size", create, `{"spec":{"memory":{"size":-1}}}`, []string{`memory.size: expected a size: bytes, or a string such as "512M"`}},
 		{"a broken size", create, `{"spec":{"memory":{"size":"0.3"}}}`, []string{`: size "0.3" is not a whole number of bytes`}},
