@@ -17,9 +17,24 @@ type key struct {
 	About  string `json:"about,omitempty"`
 }
 
+// shortKeys are the words that the daemon takes for longer keys.
+var shortKeys = []key{
+	{"cpus", "number", "short for cpu.count"},
+	{"memory", "size, such as 512M", "short for memory.size"},
+	{"firmware", "bios, uefi, uefi-secure", "short for firmware.type and firmware.secureBoot"},
+	{"tpm", "2.0, 1.2, none", "short for tpm.version; none takes it out"},
+	{"kernel", "path, none", "short for kernel.image; none boots from the drives again"},
+	{"restart", "never, on-failure, always", "short for restart.policy"},
+	{"autostart", "on, off", "short for autostart.enabled"},
+	{"arch", "x86_64, aarch64, riscv64", "short for architecture"},
+	{"machine", "text", "short for machineType"},
+	{"display", "vnc, none", "short for display.type"},
+	{"video", "std, virtio, vmware, none", "short for display.video"},
+}
+
 // printKeys lists the keys of a spec.
 func (a *app) printKeys() error {
-	keys := keysOf("", reflect.TypeFor[api.Spec](), "")
+	keys := append(keysOf("", reflect.TypeFor[api.Spec](), ""), shortKeys...)
 	switch {
 	case a.json:
 		return a.printJSON(keys)
@@ -50,7 +65,7 @@ func keysOf(prefix string, t reflect.Type, about string) []key {
 		return []key{{prefix + ".NAME", "text", about}}
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		if _, named := t.Elem().FieldByName("Name"); !named {
-			return nil
+			return []key{{prefix, "[tcp:|udp:][ADDRESS:]PORT:GUESTPORT, with commas between", about}}
 		}
 		return keysOf(prefix+".NAME", t.Elem(), about)
 	case t.Kind() == reflect.Slice:

@@ -127,7 +127,7 @@ func (a *app) status(s api.Status) []fact {
 		facts = append(facts, fact{"last end", describeEnd(*s.LastEnd)})
 	}
 	if s.NextRestart != nil {
-		facts = append(facts, fact{"restart", fmt.Sprintf("in %s, attempt %d", span(time.Until(*s.NextRestart)), s.Restarts)})
+		facts = append(facts, fact{"restart", fmt.Sprintf("in %s, attempt %d", span(time.Until(*s.NextRestart)), s.Restarts+1)})
 	}
 	return facts
 }
