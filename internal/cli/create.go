@@ -34,7 +34,7 @@ func (a *app) createCommand() *cobra.Command {
 Whatever is not said is chosen sensibly: the name from the image's, the
 architecture of the host, 2 CPUs and 2 GiB of memory, and a network adapter that
 reaches the outside. The image's format is found by its content: raw, qcow2,
-vdi, vmdk, vhd or vhdx.
+vdi, vmdk, vhd, vhdx or parallels.
 
 The original image is never written: changes go to a differencing image in the
 machine's folder, and the original must stay where it is. --disk FILE,mode=own
