@@ -2,6 +2,7 @@ package media
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,10 +18,13 @@ import (
 	"github.com/panalvm/panal/internal/problem"
 )
 
-// Formats are the image formats that can be attached, as QEMU names them.
+// formats are the image formats that can be attached, as QEMU names them.
 var formats = []string{
 	"raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx", "parallels", "qed", "qcow", "dmg", "bochs", "cloop",
 }
+
+// otherNames are what people call formats that QEMU has other names for.
+var otherNames = map[string]string{"vhd": "vpc", "hdd": "parallels"}
 
 // maxChain is how many images may stand on each other.
 const maxChain = 64
@@ -72,6 +76,7 @@ func next(ctx context.Context, path, format string) (Image, error) {
 	if format == "" {
 		return Probe(ctx, path)
 	}
+	format = cmp.Or(otherNames[format], format)
 	if !slices.Contains(formats, format) {
 		return Image{}, problem.New(api.KindInvalid, "one of "+strings.Join(formats, ", "), "image %s: there is no format %q", path, format)
 	}

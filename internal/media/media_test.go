@@ -71,6 +71,16 @@ func TestFormatsAreFoundByContentWhateverTheName(t *testing.T) {
 	}
 }
 
+func TestFormatsHaveTheNamesThatPeopleUse(t *testing.T) {
+	dir := t.TempDir()
+	raw(t, dir)
+	run(t, dir, "convert", "-O", "vpc", "disk.raw", "disk.vhd")
+	chain, err := Open(t.Context(), filepath.Join(dir, "disk.vhd"), "vhd")
+	if err != nil || chain[0].Format != "vpc" {
+		t.Errorf("got %+v, %v", chain, err)
+	}
+}
+
 func TestWhatIsNoImageIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	text := filepath.Join(dir, "notes.txt")
