@@ -71,9 +71,8 @@ func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir fold
 	if err := fault.At(ctx, "delete.stopped"); err != nil {
 		return err
 	}
-	trash := dir
-	if !keepFiles && m.owns(dir) {
-		trash = m.trashFolder(uuid)
+	trash := trashFolder(dir, uuid)
+	if !keepFiles {
 		if err := dir.MoveTo(trash); err != nil && !isNotExist(err) {
 			return err
 		}
@@ -93,12 +92,6 @@ func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir fold
 		m.log.Warn("a deleted machine's files could not be removed", "folder", trash, "error", err)
 	}
 	return nil
-}
-
-// owns says whether a folder is where this daemon makes them. One that was
-// registered elsewhere is cleared where it is.
-func (m *Manager) owns(dir folder.Folder) bool {
-	return filepath.Dir(string(dir)) == m.machinesDir()
 }
 
 // removable checks that a folder holds nothing but the machine.
@@ -128,14 +121,16 @@ func (m *Manager) forget(ctx context.Context, r *task.Run, uuid string) error {
 	}
 }
 
-// trashFolder is where a deleted machine's files are until they are removed.
-func (m *Manager) trashFolder(uuid string) folder.Folder {
-	return folder.Folder(filepath.Join(m.machinesDir(), ".deleted-"+uuid))
+// trashFolder is where a deleted machine's files are until they are removed:
+// beside where they were, so that moving them there is one step.
+func trashFolder(dir folder.Folder, uuid string) folder.Folder {
+	return folder.Folder(filepath.Join(filepath.Dir(string(dir)), ".deleted-"+uuid))
 }
 
 // undelete puts the folder back.
 func (m *Manager) undelete(step made) error {
-	err := m.trashFolder(step.UUID).MoveTo(folder.Folder(step.Folder))
+	dir := folder.Folder(step.Folder)
+	err := trashFolder(dir, step.UUID).MoveTo(dir)
 	if isNotExist(err) {
 		return nil
 	}
