@@ -23,7 +23,6 @@ type launchPlan struct {
 	accelerator string
 	machineType string
 	display     string
-	warnings    []string
 }
 
 // launch starts a machine's QEMU and begins to watch over it.
@@ -42,11 +41,10 @@ func (m *Manager) launch(ctx context.Context, object inventory.Object, saved boo
 		return nil, launchPlan{}, err
 	}
 	plan := launchPlan{accelerator: engine.Accelerator, machineType: resolved.Name}
-	images, warnings, err := m.images(ctx, dir, spec)
+	images, err := imagesOf(ctx, dir, spec)
 	if err != nil {
 		return nil, plan, err
 	}
-	plan.warnings = warnings
 	firmware, err := m.Host.Firmware(spec, resolved.Name, dir.Path(folder.NVRAM))
 	if err != nil {
 		return nil, plan, err
@@ -122,22 +120,21 @@ func (m *Manager) runnerMachine(object inventory.Object) runner.Machine {
 	return machine
 }
 
-// images finds the images of every drive, and what stands behind them. A
+// imagesOf finds the images of every drive, and what stands behind them. A
 // source that cannot be used any more stops the start: a guest must not see a
 // disk with holes where its data was.
-func (m *Manager) images(ctx context.Context, dir folder.Folder, spec api.Spec) (map[string]qemu.Chain, []string, error) {
+func imagesOf(ctx context.Context, dir folder.Folder, spec api.Spec) (map[string]qemu.Chain, error) {
 	images := map[string]qemu.Chain{}
-	var warnings []string
 	for _, drive := range spec.Drives {
 		chain, err := chainOf(ctx, dir, drive)
 		if err != nil {
-			return nil, nil, fmt.Errorf("drive %s: %w", drive.Name, err)
+			return nil, fmt.Errorf("drive %s: %w", drive.Name, err)
 		}
 		if chain != nil {
 			images[drive.Name] = chain
 		}
 	}
-	return images, warnings, nil
+	return images, nil
 }
 
 func chainOf(ctx context.Context, dir folder.Folder, drive api.Drive) (qemu.Chain, error) {

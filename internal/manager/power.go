@@ -90,7 +90,6 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 		record.Status.PID, record.Status.Started = started.PID(), &now
 		record.Status.Accelerator, record.Status.MachineType = plan.accelerator, plan.machineType
 		record.Status.VNC = plan.display
-		record.Status.Warnings = plan.warnings
 		return nil
 	})
 	if err != nil {

@@ -69,8 +69,8 @@ const (
 	// Listen makes a stream socket that listens at the path, a socket of the
 	// daemon's own that was left over there being replaced.
 	Listen Access = "listen"
-	// Copy hands over the file's content in an anonymous file that QEMU's
-	// user may open (memfd): QEMU opens it again, by /proc/self/fd.
+	// Copy is for what QEMU opens again by /proc/self/fd: the file itself where
+	// QEMU's user may open it, else its content in an anonymous file (memfd).
 	Copy Access = "copy"
 )
 
