@@ -15,6 +15,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/internal/runner"
 	"github.com/panalvm/panal/internal/state"
 	"github.com/panalvm/panal/internal/task"
@@ -159,7 +160,7 @@ func (m *Manager) reconcile(ctx context.Context, object inventory.Object) error 
 			return err
 		}
 		if object, err = m.inv.Get(ctx, object.Key); err != nil {
-			return nil //nolint:nilerr // it is gone
+			return unlessGone(err)
 		}
 	}
 }
@@ -169,9 +170,18 @@ func (m *Manager) reconcile(ctx context.Context, object inventory.Object) error 
 func (m *Manager) settleOps(ctx context.Context, uuid string) ([]state.Op, error) {
 	object, err := m.inv.Get(ctx, uuid)
 	if err != nil {
-		return nil, nil // it was never made, or is gone
+		return nil, unlessGone(err)
 	}
 	return m.settleObject(ctx, object)
+}
+
+// unlessGone is an error of looking for a machine, but for that there is none:
+// it was never made, or is gone, and nothing is left to settle.
+func unlessGone(err error) error {
+	if problem.Of(err).Kind == api.KindNotFound {
+		return nil
+	}
+	return err
 }
 
 // settleObject is settleOps for a record that was read already.
