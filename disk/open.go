@@ -1,0 +1,230 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+// DefaultDepth is how many images a chain may have unless Options say otherwise.
+const DefaultDepth = 256
+
+// Options say how an image is to be opened.
+type Options struct {
+	FS       FS        // where its file, siblings and parents are
+	Formats  []*Format // those that are known
+	Format   string    // a name for Find; "" to look at the content
+	Write    bool      // open for writing; parents never are
+	Alone    bool      // without its parent: what it lacks reads as zeros
+	Snapshot string    // an ID or a name of Snapshotter.Snapshots, to be opened instead of the current state; read-only
+	MaxDepth int       // the longest chain; 0 is DefaultDepth
+}
+
+// Open opens the image that is named, with its parents.
+func Open(name string, o Options) (Image, error) {
+	if o.MaxDepth == 0 {
+		o.MaxDepth = DefaultDepth
+	}
+	return (&chain{options: o}).open(name, o.Format, o.Write)
+}
+
+// OpenFile opens an image in a file that is open already; name is what it is
+// called in o.FS, for its siblings. The file is the image's then, and closed with it,
+// also when OpenFile fails.
+func OpenFile(f File, name string, o Options) (Image, error) {
+	if o.MaxDepth == 0 {
+		o.MaxDepth = DefaultDepth
+	}
+	if o.FS == nil {
+		o.FS = NoFS{}
+	}
+	return (&chain{options: o, names: []string{name}}).openFile(f, name, o.Format, o.Write)
+}
+
+// Source is what a format opens an image from.
+type Source struct {
+	File     File   // the image's own file
+	Name     string // what it is called in its FS
+	Write    bool   // whether the image is to be writable
+	Snapshot string // a snapshot to be opened, "" for the current state
+	Alone    bool   // whether parents are to be left out
+	Guessed  bool   // no format was named and no signature found: raw must refuse to write one
+
+	chain *chain
+}
+
+// ParentRef is how an image names its parent.
+type ParentRef struct {
+	Paths  []string // as they stand in the image, the best first
+	Format string   // the parent's format, "" if the image does not say and it is to be recognised
+	Search bool     // whether the siblings are tried, when no path leads to it
+	// Accept tells whether an image is the parent: nil, or an error that says
+	// what is wrong with it (wrapping ErrWrongParent). It may be nil.
+	Accept func(Image) error
+}
+
+// OpenParent opens the parent of the image, for reading. It is nil when the
+// source is to be opened alone. When nothing is found, or only what is not
+// accepted, the error is ErrNoParent or ErrWrongParent and says what was tried.
+func (s *Source) OpenParent(ref ParentRef) (Image, error) {
+	if s.Alone {
+		return nil, nil
+	}
+	return s.chain.parent(s.Name, ref)
+}
+
+// OpenSibling opens a further file of the image, by the path that stands in
+// the image.
+func (s *Source) OpenSibling(ref string) (File, error) {
+	name, err := s.chain.options.FS.Resolve(s.Name, ref)
+	if err != nil {
+		return nil, err
+	}
+	return s.chain.options.FS.Open(name, s.Write)
+}
+
+// Probe says what a sample would be taken for.
+func (s *Source) Probe(sample Sample) (*Format, Confidence) {
+	return Probe(s.chain.options.Formats, sample)
+}
+
+// chain is the opening of one image and its parents.
+type chain struct {
+	options Options
+	names   []string // of the images that are being opened, a child before its parent
+}
+
+func (c *chain) open(name, format string, write bool) (Image, error) {
+	if slices.Contains(c.names, name) {
+		return nil, fmt.Errorf("%s: %w", name, ErrCycle)
+	}
+	if len(c.names) >= c.options.MaxDepth {
+		return nil, fmt.Errorf("%s: %w: more than %d images", name, ErrDepth, c.options.MaxDepth)
+	}
+	file, err := c.options.FS.Open(name, write)
+	if err != nil {
+		return nil, err
+	}
+	c.names = append(c.names, name)
+	defer func() { c.names = c.names[:len(c.names)-1] }()
+	return c.openFile(file, name, format, write)
+}
+
+func (c *chain) openFile(file File, name, format string, write bool) (Image, error) {
+	f, guessed, err := c.format(file, name, format)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	top := len(c.names) == 1
+	source := &Source{
+		File: file, Name: name, Write: write, Guessed: guessed,
+		Alone: c.options.Alone, chain: c,
+	}
+	if top {
+		source.Snapshot = c.options.Snapshot
+	}
+	img, err := f.Open(source)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return img, nil
+}
+
+// format finds the format of a file: the one that is named, or the surest.
+func (c *chain) format(file File, name, format string) (f *Format, guessed bool, err error) {
+	if format != "" {
+		f, _, err := Find(c.options.Formats, format)
+		return f, false, err
+	}
+	size, err := file.Size()
+	if err != nil {
+		return nil, false, err
+	}
+	sample, err := NewSample(file, size, name)
+	if err != nil {
+		return nil, false, err
+	}
+	f, sure := Probe(c.options.Formats, sample)
+	if f == nil {
+		return nil, false, fmt.Errorf("%s: %w", name, ErrUnknownFormat)
+	}
+	return f, sure <= Fallback, nil
+}
+
+// parent opens what ref leads to, seen from the image called from.
+func (c *chain) parent(from string, ref ParentRef) (Image, error) {
+	candidates, failures := c.candidates(from, ref)
+	for _, name := range candidates {
+		img, err := c.candidate(name, ref)
+		if err == nil {
+			return img, nil
+		}
+		if errors.Is(err, ErrCycle) && !ref.Search || errors.Is(err, ErrDepth) {
+			return nil, err
+		}
+		failures = append(failures, err)
+	}
+	if ref.Search {
+		if img := c.search(from, candidates, ref); img != nil {
+			return img, nil
+		}
+	}
+	return nil, noParent(failures)
+}
+
+func (c *chain) candidates(from string, ref ParentRef) (names []string, failures []error) {
+	for _, path := range ref.Paths {
+		name, err := c.options.FS.Resolve(from, path)
+		switch {
+		case err != nil:
+			failures = append(failures, err)
+		case !slices.Contains(names, name):
+			names = append(names, name)
+		}
+	}
+	return names, failures
+}
+
+func (c *chain) candidate(name string, ref ParentRef) (Image, error) {
+	img, err := c.open(name, ref.Format, false)
+	if err != nil || ref.Accept == nil {
+		return img, err
+	}
+	if err := ref.Accept(img); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), img.Close())
+	}
+	return img, nil
+}
+
+// search tries every sibling; those that are no images at all are passed over.
+func (c *chain) search(from string, tried []string, ref ParentRef) Image {
+	siblings, err := c.options.FS.Siblings(from)
+	if err != nil {
+		return nil
+	}
+	for _, name := range siblings {
+		if slices.Contains(tried, name) || slices.Contains(c.names, name) {
+			continue
+		}
+		if img, err := c.candidate(name, ref); err == nil {
+			return img
+		}
+	}
+	return nil
+}
+
+// noParent puts into one error why none of the places held the parent.
+func noParent(failures []error) error {
+	if len(failures) == 0 {
+		return ErrNoParent
+	}
+	joined := failures[0]
+	for _, f := range failures[1:] {
+		joined = fmt.Errorf("%w; %w", joined, f)
+	}
+	if errors.Is(joined, fs.ErrNotExist) || errors.Is(joined, ErrOutside) {
+		return fmt.Errorf("%w: %w", ErrNoParent, joined)
+	}
+	return joined
+}
