@@ -1,0 +1,181 @@
+package memfs
+
+import (
+	"math/rand/v2"
+	"sync"
+)
+
+// sector is what a disk writes as one: it arrives whole or not at all.
+const sector = 512
+
+// node is a file's content: as programs see it, as it is on the disk for
+// certain, and what happened between.
+type node struct {
+	mu      sync.RWMutex // guards what follows
+	current *content
+	durable *content
+	changes []change
+}
+
+type changeKind int
+
+const (
+	wrote changeKind = iota
+	truncated
+	punched
+)
+
+// change is one change of a file. Of truncated, off is the new size.
+type change struct {
+	kind changeKind
+	off  int64
+	n    int64
+	data []byte
+}
+
+func newNode() *node { return &node{current: newContent(), durable: newContent()} }
+
+func (n *node) change(c change) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.current.apply(c)
+	n.changes = append(n.changes, c)
+}
+
+func (n *node) sync() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.changes {
+		n.durable.apply(c)
+	}
+	n.changes = nil
+}
+
+// crash is the file after a power cut: what is durable, and of each change
+// after it, with a likelihood that is drawn once, some sectors.
+func (n *node) crash(rng *rand.Rand) *node {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	left := n.durable.clone()
+	likelihood := [...]float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
+	for _, c := range n.changes {
+		for _, part := range c.sectors() {
+			if rng.Float64() < likelihood {
+				left.apply(part)
+			}
+		}
+	}
+	return &node{current: left, durable: left.clone()}
+}
+
+// sectors cuts a change into what arrives as one.
+func (c change) sectors() []change {
+	if c.kind != wrote {
+		return []change{c}
+	}
+	var parts []change
+	for off, data := c.off, c.data; len(data) > 0; {
+		k := min(sector-int(off%sector), len(data))
+		parts = append(parts, change{kind: wrote, off: off, data: data[:k]})
+		off, data = off+int64(k), data[k:]
+	}
+	return parts
+}
+
+// page is the unit of a content's memory.
+const page = 4096
+
+// content is a sparse array of bytes.
+type content struct {
+	pages map[int64][]byte
+	size  int64
+}
+
+func newContent() *content { return &content{pages: map[int64][]byte{}} }
+
+func (c *content) clone() *content {
+	copied := &content{pages: make(map[int64][]byte, len(c.pages)), size: c.size}
+	for i, p := range c.pages {
+		copied.pages[i] = append([]byte(nil), p...)
+	}
+	return copied
+}
+
+func (c *content) apply(ch change) {
+	switch ch.kind {
+	case wrote:
+		c.writeAt(ch.data, ch.off)
+	case truncated:
+		c.truncate(ch.off)
+	case punched:
+		c.zero(ch.off, min(ch.n, c.size-ch.off))
+	}
+}
+
+func (c *content) readAt(p []byte, off int64) int {
+	if off >= c.size {
+		return 0
+	}
+	p = p[:min(int64(len(p)), c.size-off)]
+	for done := 0; done < len(p); {
+		at := off + int64(done)
+		k := min(page-int(at%page), len(p)-done)
+		if have := c.pages[at/page]; have != nil {
+			copy(p[done:done+k], have[at%page:])
+		} else {
+			clear(p[done : done+k])
+		}
+		done += k
+	}
+	return len(p)
+}
+
+func (c *content) writeAt(p []byte, off int64) {
+	for done := 0; done < len(p); {
+		at := off + int64(done)
+		have := c.pages[at/page]
+		if have == nil {
+			have = make([]byte, page)
+			c.pages[at/page] = have
+		}
+		done += copy(have[at%page:], p[done:])
+	}
+	if len(p) > 0 {
+		c.size = max(c.size, off+int64(len(p)))
+	}
+}
+
+func (c *content) truncate(size int64) {
+	if size < c.size {
+		c.zero(size, c.size-size)
+	}
+	c.size = size
+}
+
+// zero clears a range, and frees pages that it covers.
+func (c *content) zero(off, n int64) {
+	for end := off + n; off < end; {
+		k := min(page-off%page, end-off)
+		switch have := c.pages[off/page]; {
+		case have == nil:
+		case k == page:
+			delete(c.pages, off/page)
+		default:
+			clear(have[off%page : off%page+k])
+		}
+		off += k
+	}
+}
+
+func (c *content) nextData(off int64) (start, end int64) {
+	for start = off; start < c.size && c.pages[start/page] == nil; {
+		start = (start/page + 1) * page
+	}
+	if start >= c.size {
+		return c.size, c.size
+	}
+	for end = start; end < c.size && c.pages[end/page] != nil; {
+		end = (end/page + 1) * page
+	}
+	return start, min(end, c.size)
+}
