@@ -1,16 +1,20 @@
 // Package console shares one serial line of a machine among any number of
-// viewers. QEMU takes a single client on a serial line's socket, and that is
-// the [Hub]: what the guest prints goes to every viewer, what a viewer types
-// goes to the guest, and one who comes late is shown what was printed before.
+// viewers through a [Hub]: what the guest prints goes to every viewer, what a
+// viewer types goes to the guest, and one who comes late is shown what was
+// printed before.
 //
-// QEMU itself writes what the guest prints to a log file, also while no daemon
-// runs; the hub keeps that file within its bound.
+// QEMU appends what the guest prints to a log file, and the hub follows that
+// file rather than a connection to QEMU. A file takes whatever is written, at
+// once: a daemon that is slow, stopped or not there can hold up no guest and
+// makes nothing be lost. Over a socket it would: some three hundred characters
+// fill it, and then the guest has to wait, and QEMU logs characters twice.
+// What is typed goes through a pipe, which QEMU reads.
 package console
 
 import (
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"sync"
 )
 
@@ -22,8 +26,8 @@ const backlog = 256 << 10
 
 // Hub is one serial line.
 type Hub struct {
-	line net.Conn
-	log  *Log
+	keys io.WriteCloser // to the guest
+	log  *follower      // what the guest prints; the pump's
 	out  *slog.Logger
 
 	mu      sync.Mutex // guards what follows; a viewer's own is taken after it
@@ -31,22 +35,33 @@ type Hub struct {
 	viewers map[*Viewer]bool
 	ended   bool
 
-	input sync.Mutex // held while writing to the line
-	done  chan struct{}
+	input   sync.Mutex // held while writing to the line
+	closing chan struct{}
+	closed  sync.Once
+	done    chan struct{}
 }
 
-// Open makes a hub of a connection to a serial line, and takes the connection
-// over. What the log holds is the scrollback to begin with.
-func Open(line net.Conn, log *Log, out *slog.Logger) *Hub {
+// Open makes a hub of the log of what a guest prints, and of what takes the
+// keys that are typed, which the hub takes over. What the log holds already is
+// the scrollback to begin with. The watcher must outlive the hub.
+func Open(w *Watcher, keys io.WriteCloser, log *Log, out *slog.Logger) (*Hub, error) {
+	follower, earlier, err := log.follow(Scrollback)
+	if err != nil {
+		return nil, fmt.Errorf("open the log of a serial line: %w", err)
+	}
+	grown, forget, err := w.Watch(log.path)
+	if err != nil {
+		_ = follower.file.Close()
+		return nil, err
+	}
 	h := &Hub{
-		line: line, log: log, out: out,
-		shown: newRing(Scrollback), viewers: map[*Viewer]bool{}, done: make(chan struct{}),
+		keys: keys, log: follower, out: out,
+		shown: newRing(Scrollback), viewers: map[*Viewer]bool{},
+		closing: make(chan struct{}), done: make(chan struct{}),
 	}
-	if earlier, err := log.Tail(Scrollback); err == nil {
-		_, _ = h.shown.Write(earlier)
-	}
-	go h.pump()
-	return h
+	_, _ = h.shown.Write(earlier)
+	go h.pump(grown, forget)
+	return h, nil
 }
 
 // Attach adds a viewer, who is first shown up to scrollback bytes of what was
@@ -64,27 +79,29 @@ func (h *Hub) Attach(scrollback int) *Viewer {
 	return v
 }
 
-// Close ends the hub and every viewer, and waits until that is done. The
-// machine runs on.
+// Close ends the hub and every viewer once they were given all that is in the
+// log, and waits until that is done. The machine runs on, if it does.
 func (h *Hub) Close() {
-	_ = h.line.Close()
+	h.closed.Do(func() {
+		close(h.closing)
+		_ = h.keys.Close()
+	})
 	<-h.done
 }
 
-// pump moves what the guest prints until the line ends.
-func (h *Hub) pump() {
+// pump moves what the guest prints until the hub is closed.
+func (h *Hub) pump(grown <-chan struct{}, forget func()) {
 	defer close(h.done)
+	defer h.log.file.Close()
+	defer forget()
 	buffer := make([]byte, 32<<10)
-	for {
-		n, err := h.line.Read(buffer)
-		if n > 0 {
-			h.spread(buffer[:n])
-			if err := h.log.Grown(n); err != nil {
-				h.out.Warn("the log of a serial line could not be kept within its bound", "error", err)
-			}
-		}
-		if err != nil {
-			break
+	for open := true; open; {
+		h.move(buffer) // at first for what came before the watch began
+		select {
+		case <-grown:
+		case <-h.closing:
+			h.move(buffer)
+			open = false
 		}
 	}
 	h.mu.Lock()
@@ -94,6 +111,16 @@ func (h *Hub) pump() {
 		v.end()
 	}
 	h.viewers = nil
+}
+
+// move gives the viewers what is new in the log, and trims it.
+func (h *Hub) move(buffer []byte) {
+	if err := h.log.each(buffer, h.spread); err != nil {
+		h.out.Warn("the log of a serial line could not be read", "error", err)
+	}
+	if err := h.log.trim(); err != nil {
+		h.out.Warn("the log of a serial line could not be kept within its bound", "error", err)
+	}
 }
 
 func (h *Hub) spread(printed []byte) {
@@ -115,7 +142,7 @@ func (h *Hub) detach(v *Viewer) {
 func (h *Hub) typed(p []byte) (int, error) {
 	h.input.Lock()
 	defer h.input.Unlock()
-	n, err := h.line.Write(p)
+	n, err := h.keys.Write(p)
 	if err != nil {
 		return n, io.ErrClosedPipe
 	}

@@ -5,23 +5,19 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // Log is the file that QEMU appends a serial line's output to. QEMU never
-// makes it shorter, so the hub does, while QEMU goes on writing: the oldest
+// makes it shorter, so the daemon does, while QEMU goes on writing: the oldest
 // part is cut out of the file in place, which moves the end that QEMU appends
 // to without a byte being lost. File systems that cannot do that (it takes
-// ext4, XFS or F2FS) have the file's newer part rewritten instead; what QEMU
-// writes in that moment may be lost there.
+// ext4, XFS or F2FS) have the file's newer part moved to its beginning instead;
+// what QEMU writes in the instant before the file is shortened is lost there.
 type Log struct {
 	path  string
 	bound int64
-
-	mu    sync.Mutex // guards grown
-	grown int64      // bytes since the file was last looked at
 }
 
 // OpenLog describes the log at path, to be kept within bound bytes. The file
@@ -30,45 +26,8 @@ func OpenLog(path string, bound int64) *Log {
 	return &Log{path: path, bound: max(bound, 64<<10)}
 }
 
-// Grown tells the log that n bytes were printed. Now and then it then trims
-// the file.
-func (l *Log) Grown(n int) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.grown += int64(n); l.grown < l.bound/8 {
-		return nil
-	}
-	l.grown = 0
-	return l.trim()
-}
-
-// Trim makes the file fit its bound.
+// Trim makes the file fit its bound. It is for a log that no hub is open on.
 func (l *Log) Trim() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.trim()
-}
-
-// Tail is the last n bytes of the log, less if there is less.
-func (l *Log) Tail(n int64) ([]byte, error) {
-	file, err := os.Open(l.path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	size, err := file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := file.Seek(max(0, size-n), io.SeekStart); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(io.LimitReader(file, n))
-}
-
-// trim leaves three quarters of the bound, so that it is not called at every
-// line; l.mu is held.
-func (l *Log) trim() error {
 	file, err := os.OpenFile(l.path, os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -77,43 +36,66 @@ func (l *Log) trim() error {
 		return err
 	}
 	defer file.Close()
+	_, err = l.cut(file, 1<<62)
+	return err
+}
+
+// cut leaves three quarters of the bound, so that it is not called at every
+// line, and all that comes after most bytes. It returns how many it took away.
+func (l *Log) cut(file *os.File, most int64) (int64, error) {
 	info, err := file.Stat()
 	if err != nil || info.Size() <= l.bound {
-		return err
+		return 0, err
 	}
-	excess := info.Size() - l.bound*3/4
-	err = collapse(file, excess)
+	excess := min(info.Size()-l.bound*3/4, most)
+	if excess <= 0 {
+		return 0, nil
+	}
+	cut, err := collapse(file, excess)
 	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
 		return rewrite(file, excess)
 	}
-	return err
+	return cut, err
 }
 
 // collapse cuts the first bytes out of a file, whole blocks of them
 // (FALLOC_FL_COLLAPSE_RANGE in fallocate(2)).
-func collapse(file *os.File, excess int64) error {
+func collapse(file *os.File, excess int64) (int64, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(int(file.Fd()), &stat); err != nil {
-		return err
+		return 0, err
 	}
 	block := max(int64(stat.Blksize), 4096)
 	length := excess / block * block
 	if length == 0 {
-		return nil
+		return 0, nil
 	}
-	return unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, length)
+	for {
+		err := unix.Fallocate(int(file.Fd()), unix.FALLOC_FL_COLLAPSE_RANGE, 0, length)
+		if err == nil {
+			return length, nil
+		}
+		if !errors.Is(err, unix.EINTR) {
+			return 0, err
+		}
+	}
 }
 
-// rewrite moves the newer part of a file to its beginning.
-func rewrite(file *os.File, excess int64) error {
-	kept, err := io.ReadAll(io.NewSectionReader(file, excess, 1<<62))
-	if err != nil {
-		return err
+// rewrite moves the newer part of a file to its beginning, with what is
+// appended meanwhile, and then shortens the file.
+func rewrite(file *os.File, excess int64) (int64, error) {
+	to := int64(0)
+	for buffer := make([]byte, 64<<10); ; {
+		n, err := file.ReadAt(buffer, excess+to)
+		if n == 0 && errors.Is(err, io.EOF) {
+			return excess, file.Truncate(to)
+		}
+		if n == 0 {
+			return 0, err
+		}
+		if _, err := file.WriteAt(buffer[:n], to); err != nil {
+			return 0, err
+		}
+		to += int64(n)
 	}
-	if err := file.Truncate(0); err != nil {
-		return err
-	}
-	// QEMU may have appended since: its bytes are where the end was then, at 0.
-	_, err = file.WriteAt(kept, 0)
-	return err
 }

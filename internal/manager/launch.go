@@ -111,7 +111,7 @@ func (m *Manager) runnerMachine(object inventory.Object) runner.Machine {
 	spec := object.Value.Spec
 	machine := runner.Machine{
 		UUID: spec.UUID, Name: spec.Name, Dir: m.runtimeDir(spec.UUID), Folder: m.folderOf(object),
-		User: m.User, Log: m.log,
+		User: m.User, Watcher: m.watcher, Log: m.log,
 		Notify: func(event runner.Event) { m.happened(spec.UUID, event) },
 	}
 	for _, serial := range spec.Serials {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/console"
 	"github.com/panalvm/panal/internal/folder"
 	"github.com/panalvm/panal/internal/host"
 	"github.com/panalvm/panal/internal/inventory"
@@ -37,6 +38,8 @@ type Manager struct {
 	log   *slog.Logger
 	inv   *inventory.Inventory
 	tasks *task.Manager
+	// watcher tells of what serial lines print.
+	watcher *console.Watcher
 
 	base   context.Context // ends when the manager is closed
 	cancel context.CancelFunc
@@ -63,9 +66,14 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
+	watcher, err := console.NewWatcher()
+	if err != nil {
+		inv.Close()
+		return nil, err
+	}
 	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	m := &Manager{
-		Options: o, log: o.Logger, inv: inv, base: base, cancel: cancel,
+		Options: o, log: o.Logger, inv: inv, watcher: watcher, base: base, cancel: cancel,
 		runs: map[string]*run{}, restarts: map[string]*time.Timer{},
 	}
 	m.tasks = task.Open(base, o.Store, m.undoers(), o.Logger)
@@ -89,6 +97,9 @@ func (m *Manager) Close(ctx context.Context) {
 	}
 	m.cancel()
 	m.group.Wait()
+	if err := m.watcher.Close(); err != nil {
+		m.log.Warn("the watch on serial lines could not be ended", "error", err)
+	}
 	m.inv.Close()
 }
 

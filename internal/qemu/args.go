@@ -17,6 +17,7 @@ type builder struct {
 	Launch
 	args  []string
 	files []File
+	lines []string
 	down  []string        // the adapters whose link is down
 	ports map[string]bool // the PCI Express ports that are there
 	err   error           // the first; building goes on after it, to keep the code straight

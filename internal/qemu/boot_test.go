@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"net"
 	"os"
 	"os/exec"
@@ -137,14 +138,15 @@ func bootTiny(t *testing.T, arch api.Architecture, set string) guest {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lines := makeLines(t, invocation)
 	startQEMU(t, ctx, invocation)
 	g := guest{t: t, ctx: ctx}
 	if g.monitor, err = qmp.Dial(ctx, filepath.Join(at.runtime, MonitorSocket)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = g.monitor.Close() })
-	g.agent = guests.NewAgent(dial(t, at, SerialSocket("agent")))
-	waitFor(t, ctx, dial(t, at, SerialSocket("serial0")), guests.UpLine)
+	g.agent = guests.NewAgent(lines["agent"])
+	waitFor(t, ctx, lines["serial0"], guests.UpLine)
 	log, err := os.ReadFile(filepath.Join(launch.LogDir, "serial0.log"))
 	if err != nil || !bytes.Contains(log, []byte(guests.UpLine)) {
 		t.Errorf("the log of the serial line lacks what was printed: %v", err)
@@ -174,14 +176,40 @@ func startQEMU(t *testing.T, ctx context.Context, invocation Invocation) {
 	})
 }
 
-func dial(t *testing.T, at places, socket string) net.Conn {
+// line is the test's end of a serial line. What the guest prints is read from a pipe, which suits a test: it does
+// not outlive its reader.
+type line struct {
+	net.Conn
+	in, out *os.File
+}
+
+func (l line) Read(p []byte) (int, error)      { return l.out.Read(p) }
+func (l line) Write(p []byte) (int, error)     { return l.in.Write(p) }
+func (l line) Close() error                    { return errors.Join(l.in.Close(), l.out.Close()) }
+func (l line) SetDeadline(end time.Time) error { return l.out.SetDeadline(end) }
+
+// makeLines makes the serial lines of an invocation, and returns them by their names.
+func makeLines(t *testing.T, invocation Invocation) map[string]net.Conn {
 	t.Helper()
-	conn, err := net.Dial("unix", filepath.Join(at.runtime, socket))
+	lines := map[string]net.Conn{}
+	for _, base := range invocation.Lines {
+		l := line{in: pipe(t, base+".in"), out: pipe(t, base+".out")}
+		t.Cleanup(func() { _ = l.Close() })
+		lines[strings.TrimSuffix(filepath.Base(base), ".serial")] = l
+	}
+	return lines
+}
+
+func pipe(t *testing.T, path string) *os.File {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return conn
+	return file
 }
 
 // waitFor reads what a guest prints until a line holds text.

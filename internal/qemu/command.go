@@ -37,7 +37,7 @@ func Command(launch Launch) (Invocation, error) {
 	if b.err != nil {
 		return Invocation{}, fmt.Errorf("build QEMU's arguments for machine %q: %w", launch.Spec.Name, b.err)
 	}
-	return Invocation{Binary: launch.Caps.Binary, Args: b.args, Files: b.files, LinksDown: b.down}, nil
+	return Invocation{Binary: launch.Caps.Binary, Args: b.args, Files: b.files, Lines: b.lines, LinksDown: b.down}, nil
 }
 
 // process appends what is about the process, not the machine.

@@ -9,19 +9,28 @@ import (
 	"github.com/panalvm/panal/internal/machine"
 )
 
-// chardev appends a character device on a socket that the daemon listens on,
-// with a log of what comes out of it if log is not empty.
-func (b *builder) chardev(id, socket, log string) {
-	text := options("id", id, "fd", strconv.Itoa(b.open(b.socket(socket), Listen)), "server", "on", "wait", "off")
-	if log != "" {
-		text += "," + options("logfile", b.set(log, Append), "logappend", "on")
-	}
-	b.add("-chardev", "socket,"+text)
+// chardev appends a character device on a socket that the daemon listens on.
+func (b *builder) chardev(id, socket string) {
+	fd := strconv.Itoa(b.open(b.socket(socket), Listen))
+	b.add("-chardev", "socket,"+options("id", id, "fd", fd, "server", "on", "wait", "off"))
+}
+
+// line appends the character device of a serial line. All that the guest
+// prints goes to the log alone, which takes it at once, whatever the daemon
+// does; it is the daemon that follows the log. A socket that is not read from
+// would stall the guest, and QEMU would log characters twice when it is full.
+// The device is a pipe because that takes input from elsewhere than where its
+// output goes, which a file can only from QEMU 8.1 on.
+func (b *builder) line(name string) {
+	base := b.runtime(serialBase(name))
+	b.lines = append(b.lines, base)
+	log := b.set(path.Join(b.LogDir, name+".log"), Append)
+	b.add("-chardev", "pipe,"+options("id", name, "path", base, "logfile", log, "logappend", "on"))
 }
 
 // monitor appends QEMU's monitor.
 func (b *builder) monitor() {
-	b.chardev("panal-qmp", MonitorSocket, "")
+	b.chardev("panal-qmp", MonitorSocket)
 	b.add("-mon", "chardev=panal-qmp,mode=control")
 }
 
@@ -43,7 +52,7 @@ func (b *builder) agent() {
 	o := object{"driver": "virtio-serial-pci", "id": "panal-channels"}
 	b.place(o, ownPlaces, agentPlace)
 	b.device("machineType", o)
-	b.chardev(AgentPort, AgentSocket, "")
+	b.chardev(AgentPort, AgentSocket)
 	b.device("machineType", object{
 		"driver": "virtserialport", "id": AgentPort, "bus": "panal-channels.0", "nr": 1,
 		"chardev": AgentPort, "name": "org.qemu.guest_agent.0",
@@ -53,7 +62,7 @@ func (b *builder) agent() {
 // serials appends the serial lines.
 func (b *builder) serials() {
 	for i, line := range b.Spec.Serials {
-		b.chardev(line.Name, SerialSocket(line.Name), path.Join(b.LogDir, line.Name+".log"))
+		b.line(line.Name)
 		switch {
 		case b.isX86():
 			b.device("serials", object{"driver": "isa-serial", "id": "panal-line-" + line.Name, "chardev": line.Name, "index": i})

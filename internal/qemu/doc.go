@@ -17,7 +17,8 @@
 //
 // named in the arguments by -add-fd and /dev/fdset/N, or by fd=N for sockets
 // that the daemon already listens on. An image that consists of several files
-// is the exception: QEMU finds the others by the path of the first.
+// is the exception: QEMU finds the others by the path of the first. So are the
+// pipes of serial lines, which are in the runtime directory ([Invocation].Lines).
 //
 // # Places
 //

@@ -203,6 +203,9 @@ func render(i Invocation) string {
 	for n, file := range i.Files {
 		fmt.Fprintf(&text, "%d: %s %s\n", firstFD+n, file.Access, file.Path)
 	}
+	for _, line := range i.Lines {
+		fmt.Fprintf(&text, "line: %s\n", line)
+	}
 	if len(i.LinksDown) > 0 {
 		fmt.Fprintf(&text, "links down: %s\n", strings.Join(i.LinksDown, ", "))
 	}

@@ -46,6 +46,9 @@ type Invocation struct {
 	Binary string
 	Args   []string // without the program's name
 	Files  []File   // the descriptors 3, 4, … that it is started with
+	// Lines are what serial lines go to, for QEMU to open by these paths: at
+	// each with .in a named pipe, and at each with .out a link to /dev/null.
+	Lines []string
 	// LinksDown are the adapters whose cable is unplugged. QEMU has no option
 	// for that: set_link has to say it, over QMP, before the CPUs run.
 	LinksDown []string
@@ -82,8 +85,11 @@ const (
 	PIDFile       = "pid"
 )
 
-// SerialSocket is the name of a serial line's socket in the runtime directory.
-func SerialSocket(name string) string { return name + ".serial" }
+// SerialPipe is the name of the pipe in the runtime directory through which a
+// serial line takes what is typed.
+func SerialPipe(name string) string { return serialBase(name) + ".in" }
+
+func serialBase(name string) string { return name + ".serial" }
 
 // The identifiers of what Panal adds to a machine, in QMP's events and commands.
 const (

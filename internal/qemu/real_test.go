@@ -3,6 +3,7 @@ package qemu
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -218,6 +219,12 @@ func runAndQuit(t *testing.T, at places, invocation Invocation, asNobody bool) {
 	cmd := exec.CommandContext(ctx, invocation.Binary, invocation.Args...)
 	for _, f := range invocation.Files {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, openFile(t, f))
+	}
+	for _, base := range invocation.Lines {
+		_ = pipe(t, base+".in").Close()
+		if err := errors.Join(os.Chmod(base+".in", 0o666), os.Symlink(os.DevNull, base+".out")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if asNobody {
 		if err := os.Chown(at.runtime, nobody, nobody); err != nil {

@@ -19,8 +19,8 @@ type Dir string
 // Monitor is the path of QEMU's monitor socket.
 func (d Dir) Monitor() string { return d.path(qemu.MonitorSocket) }
 
-// Serial is the path of a serial line's socket.
-func (d Dir) Serial(name string) string { return d.path(qemu.SerialSocket(name)) }
+// Serial is the path of the pipe that a serial line takes input from.
+func (d Dir) Serial(name string) string { return d.path(qemu.SerialPipe(name)) }
 
 // Agent is the path of the guest agent's socket.
 func (d Dir) Agent() string { return d.path(qemu.AgentSocket) }

@@ -32,6 +32,7 @@ type Machine struct {
 	Folder  folder.Folder
 	User    *process.Identity // whom QEMU runs as; nil for the daemon's own user
 	Serials []Serial
+	Watcher *console.Watcher // tells of what serial lines print; must outlive the session
 	Log     *slog.Logger
 	// Notify is called with everything that happens, one at a time, from a
 	// goroutine of the session, and never after Done is closed. It may be nil.
@@ -113,6 +114,11 @@ func spawn(m Machine, invocation qemu.Invocation, log *os.File) (*process.Proces
 			return nil, fmt.Errorf("open what QEMU needs: %w", err)
 		}
 		files = append(files, file)
+	}
+	for _, line := range invocation.Lines {
+		if err := makeLine(line, m.User); err != nil {
+			return nil, fmt.Errorf("make what a serial line needs: %w", err)
+		}
 	}
 	return process.Start(process.Spec{
 		Path: invocation.Binary, Args: invocation.Args, Files: files,

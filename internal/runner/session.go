@@ -3,8 +3,6 @@ package runner
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -44,21 +42,17 @@ func (m Machine) session(ctx context.Context, program *process.Process, monitor 
 	if info, err := os.Stat(m.QEMULog()); err == nil {
 		s.begin = info.Size()
 	}
-	for _, serial := range m.Serials {
-		line, err := net.Dial("unix", m.Dir.Serial(serial.Name))
-		if err != nil {
-			s.closeHubs()
-			return nil, errors.Join(fmt.Errorf("connect to serial line %s: %w", serial.Name, err), monitor.Close())
-		}
-		s.hubs[serial.Name] = console.Open(line, console.OpenLog(m.LogPath(serial.Name), serial.Bound), m.Log)
+	if err := s.openLines(); err != nil {
+		s.closeLines()
+		return nil, errors.Join(err, monitor.Close())
 	}
 	status, err := monitor.Status(ctx)
 	if err != nil {
-		s.closeHubs()
+		s.closeLines()
 		return nil, errors.Join(err, monitor.Close())
 	}
 	if err := monitor.SetMigrateCapabilities(ctx, map[string]bool{"events": true}); err != nil {
-		s.closeHubs()
+		s.closeLines()
 		return nil, errors.Join(err, monitor.Close())
 	}
 	go s.watch(status)
@@ -148,11 +142,5 @@ func (s *Session) because(reason api.EndReason, detail string) {
 	defer s.mu.Unlock()
 	if s.reason == "" {
 		s.reason, s.detail = reason, detail
-	}
-}
-
-func (s *Session) closeHubs() {
-	for _, hub := range s.hubs {
-		hub.Close()
 	}
 }

@@ -120,7 +120,7 @@ func (s *Session) notify(event Event) {
 // finish clears up after QEMU and says how it ended.
 func (s *Session) finish() {
 	_ = s.monitor.Close()
-	s.closeHubs()
+	s.closeLines()
 	if s.emulator != nil {
 		// It ends with its connection; the signal is for one that does not.
 		_ = s.emulator.Signal(syscall.SIGTERM)
