@@ -18,6 +18,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/console"
 	"github.com/panalvm/panal/test/harness"
 )
 
@@ -120,6 +121,29 @@ func bounded(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Check(err)
 		if info.Size() > most {
 			ts.Fatalf("%s has %d bytes", entry.Name(), info.Size())
+		}
+	}
+}
+
+func printed(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "printed FILE TEXT")
+	path := ts.MkAbs(args[0])
+	watcher, err := console.NewWatcher()
+	ts.Check(err)
+	defer watcher.Close() //nolint:errcheck // it has told what was wanted
+	grown, _, err := watcher.Watch(path)
+	ts.Check(err)
+	end := time.After(patience)
+	for {
+		text, err := os.ReadFile(path)
+		ts.Check(err)
+		if strings.Contains(string(text), args[1]) {
+			return
+		}
+		select {
+		case <-grown:
+		case <-end:
+			ts.Fatalf("%s lacks %q; its end is %q", args[0], args[1], text[max(0, len(text)-500):])
 		}
 	}
 }

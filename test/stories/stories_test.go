@@ -20,6 +20,7 @@
 //	mode FILE MODE GROUP      the file has these permissions and belongs to this group
 //	debian FILE               writes the Debian guest's disk as VMDK, with qemu-img
 //	bounded BYTES DIR         no file in the directory is larger
+//	printed FILE TEXT         waits until a file that grows has the text in it
 //	magic FILE BYTES          the file begins with these bytes, escaped as in Go
 //	greeting ADDRESS TEXT     who listens there says this first; waits for the listener
 //	within TIME NAME PATH VALUE  awaits no longer than that
