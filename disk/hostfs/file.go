@@ -1,0 +1,235 @@
+package hostfs
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"sync"
+
+	"github.com/panalvm/panal/disk"
+	"golang.org/x/sys/unix"
+)
+
+// File is a file or a block device of the host.
+type File struct {
+	file   *os.File
+	write  bool
+	device int64 // a block device's capacity; 0 of a file
+
+	naming sync.Mutex // guards fresh
+	fresh  string     // the directory of a new file, until its name is durable
+}
+
+var (
+	_ disk.File        = (*File)(nil)
+	_ disk.Puncher     = (*File)(nil)
+	_ disk.Holed       = (*File)(nil)
+	_ disk.RangeCopier = (*File)(nil)
+	_ disk.Allocated   = (*File)(nil)
+)
+
+// wrap makes a File of an open one that is a regular file or a block device.
+func wrap(file *os.File, write bool) (*File, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	f := &File{file: file, write: write}
+	switch mode := info.Mode(); {
+	case mode.IsRegular():
+	case mode.IsDir():
+		return nil, &fs.PathError{Op: "open", Path: file.Name(), Err: errors.New("is a directory")}
+	case mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0:
+		if f.device, err = file.Seek(0, io.SeekEnd); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, &fs.PathError{Op: "open", Path: file.Name(), Err: errors.New("neither a file nor a block device")}
+	}
+	return f, nil
+}
+
+// Name is the path that the file was opened by.
+func (f *File) Name() string { return f.file.Name() }
+
+// Fd is the descriptor, for as long as the file is open.
+func (f *File) Fd() uintptr { return f.file.Fd() }
+
+// ReadAt reads.
+func (f *File) ReadAt(p []byte, off int64) (int, error) { return f.file.ReadAt(p, off) }
+
+// WriteAt writes.
+func (f *File) WriteAt(p []byte, off int64) (int, error) {
+	if !f.write {
+		return 0, f.readOnly("write")
+	}
+	if f.device > 0 {
+		if err := disk.InRange(off, int64(len(p)), f.device); err != nil {
+			return 0, &fs.PathError{Op: "write", Path: f.Name(), Err: err}
+		}
+	}
+	return f.file.WriteAt(p, off)
+}
+
+// Size is the length.
+func (f *File) Size() (int64, error) {
+	if f.device > 0 {
+		return f.device, nil
+	}
+	info, err := f.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// Truncate sets the length.
+func (f *File) Truncate(size int64) error {
+	if !f.write {
+		return f.readOnly("truncate")
+	}
+	if f.device > 0 {
+		if size != f.device {
+			return &fs.PathError{Op: "truncate", Path: f.Name(), Err: fmt.Errorf("a block device of %d bytes cannot have %d", f.device, size)}
+		}
+		return nil
+	}
+	return f.file.Truncate(size)
+}
+
+// Sync makes durable what was written.
+func (f *File) Sync() error {
+	if !f.write {
+		return nil
+	}
+	if err := f.file.Sync(); err != nil {
+		return err
+	}
+	f.naming.Lock()
+	defer f.naming.Unlock()
+	if f.fresh == "" {
+		return nil
+	}
+	if err := syncDir(f.fresh); err != nil {
+		return err
+	}
+	f.fresh = ""
+	return nil
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Close gives the file, and its lock, back.
+func (f *File) Close() error { return f.file.Close() }
+
+// PunchHole frees a range; of a block device that cannot, and of a file
+// system that cannot, it is errors.ErrUnsupported.
+func (f *File) PunchHole(off, n int64) error {
+	if !f.write {
+		return f.readOnly("punch")
+	}
+	if n <= 0 {
+		return nil
+	}
+	err := retry(func() error {
+		return unix.Fallocate(int(f.file.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	})
+	if err == unix.EOPNOTSUPP || err == unix.ENODEV || err == unix.EINVAL && f.device > 0 {
+		return errors.ErrUnsupported
+	}
+	return f.failed("punch", err)
+}
+
+// NextData finds the next range that may hold data; where the file system
+// does not say, all of it may.
+func (f *File) NextData(off int64) (start, end int64, err error) {
+	size, err := f.Size()
+	if err != nil || off >= size {
+		return size, size, err
+	}
+	start, err = unix.Seek(int(f.file.Fd()), off, unix.SEEK_DATA)
+	switch {
+	case err == unix.ENXIO:
+		return size, size, nil
+	case err != nil: // not known here: a device, an old file system
+		return off, size, nil
+	}
+	end, err = unix.Seek(int(f.file.Fd()), start, unix.SEEK_HOLE)
+	if err != nil {
+		return start, size, nil
+	}
+	return start, min(end, size), nil
+}
+
+// Allocated is the room that the file takes.
+func (f *File) Allocated() (int64, error) {
+	if f.device > 0 {
+		return f.device, nil
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(int(f.file.Fd()), &stat); err != nil {
+		return 0, f.failed("stat", err)
+	}
+	return stat.Blocks * 512, nil
+}
+
+// CopyRange copies from another file of the host: by sharing its blocks where
+// the file system can, else within the kernel.
+func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, error) {
+	from, ok := src.(*File)
+	if !ok || f.device > 0 || from.device > 0 {
+		return 0, errors.ErrUnsupported
+	}
+	if !f.write {
+		return 0, f.readOnly("write")
+	}
+	if f.clone(off, from, srcOff, n) {
+		return n, nil
+	}
+	for {
+		k, err := unix.CopyFileRange(int(from.file.Fd()), &srcOff, int(f.file.Fd()), &off, int(min(n, 1<<30)), 0)
+		switch err {
+		case nil:
+			return int64(k), nil
+		case unix.EINTR:
+		case unix.ENOSYS, unix.EXDEV, unix.EOPNOTSUPP, unix.EINVAL:
+			return 0, errors.ErrUnsupported
+		default:
+			return 0, f.failed("write", err)
+		}
+	}
+}
+
+// clone shares the blocks of a range; it tells whether that went.
+func (f *File) clone(off int64, from *File, srcOff, n int64) bool {
+	return unix.IoctlFileCloneRange(int(f.file.Fd()), &unix.FileCloneRange{
+		Src_fd: int64(from.file.Fd()), Src_offset: uint64(srcOff), Src_length: uint64(n), Dest_offset: uint64(off),
+	}) == nil
+}
+
+func (f *File) readOnly(op string) error {
+	return &fs.PathError{Op: op, Path: f.Name(), Err: disk.ErrReadOnly}
+}
+
+func (f *File) failed(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: op, Path: f.Name(), Err: err}
+}
+
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}

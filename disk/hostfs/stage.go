@@ -1,0 +1,175 @@
+package hostfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+
+	"github.com/panalvm/panal/disk"
+	"golang.org/x/sys/unix"
+)
+
+// Stage is an FS whose new files have no name until Commit gives them theirs:
+// whatever happens before, a kill included, leaves nothing behind. Where the
+// file system cannot have files without a name, they have a hidden one, and a
+// kill leaves that.
+//
+//	stage := NewStage(fs)
+//	defer stage.Abort()
+//	img, err := disk.Create(name, disk.CreateOptions{FS: stage, …})
+//	…                                     // fill it, Sync it
+//	err = stage.Commit(false)
+type Stage struct {
+	*FS
+	staged []*staged
+}
+
+// staged is a file that is to be called name.
+type staged struct {
+	name   string
+	handle *os.File // of its own, so that the image may close its
+	hidden string   // the name that it has meanwhile; "" if none
+}
+
+// NewStage makes files within what base allows.
+func NewStage(base *FS) *Stage { return &Stage{FS: base} }
+
+// Create makes a file that is to be called name, which must not exist
+// unless Commit is told to replace it.
+func (s *Stage) Create(name string) (disk.File, error) {
+	if !s.allowed(name) {
+		return nil, outside(name)
+	}
+	for _, other := range s.staged {
+		if other.name == name {
+			return nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+		}
+	}
+	file, hidden, err := nameless(name)
+	if err != nil {
+		return nil, err
+	}
+	own, err := unix.FcntlInt(file.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	s.staged = append(s.staged, &staged{name, os.NewFile(uintptr(own), name), hidden})
+	return &File{file: file, write: true}, nil
+}
+
+// Remove forgets a file that was made here; others it leaves alone.
+func (s *Stage) Remove(name string) error {
+	for i, f := range s.staged {
+		if f.name == name {
+			s.staged = append(s.staged[:i], s.staged[i+1:]...)
+			return f.discard()
+		}
+	}
+	return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+}
+
+// Commit gives the files their names, the one that was made first the last, so
+// that an image appears when its parts are there. What was written must be synced.
+// Without replace, a name that exists is fs.ErrExist, and none of the files appears.
+func (s *Stage) Commit(replace bool) error {
+	if !replace {
+		if err := s.free(); err != nil {
+			return err
+		}
+	}
+	var named []string
+	for i := len(s.staged) - 1; i >= 0; i-- {
+		f := s.staged[i]
+		if err := f.publish(replace); err != nil {
+			for _, name := range named {
+				_ = os.Remove(name)
+			}
+			return err
+		}
+		if !replace {
+			named = append(named, f.name)
+		}
+	}
+	var failed error
+	for _, f := range s.staged {
+		failed = errors.Join(failed, f.handle.Close(), syncDir(filepath.Dir(f.name)))
+	}
+	s.staged = nil
+	return failed
+}
+
+// free tells whether none of the names is taken: asked before the first is
+// given, because a file that lost its name again cannot have another.
+func (s *Stage) free() error {
+	for _, f := range s.staged {
+		if _, err := os.Lstat(f.name); err == nil {
+			return &fs.PathError{Op: "create", Path: f.name, Err: fs.ErrExist}
+		}
+	}
+	return nil
+}
+
+// Abort forgets what was not committed.
+func (s *Stage) Abort() {
+	for _, f := range s.staged {
+		_ = f.discard()
+	}
+	s.staged = nil
+}
+
+func (f *staged) discard() error {
+	err := f.handle.Close()
+	if f.hidden != "" {
+		err = errors.Join(err, os.Remove(f.hidden))
+	}
+	return err
+}
+
+// publish gives a file its name.
+func (f *staged) publish(replace bool) error {
+	to := f.name
+	if replace {
+		to = besides(f.name)
+	}
+	if err := f.link(to); err != nil {
+		return &fs.PathError{Op: "create", Path: f.name, Err: err}
+	}
+	if !replace {
+		return nil
+	}
+	if err := os.Rename(to, f.name); err != nil {
+		return errors.Join(err, os.Remove(to))
+	}
+	return nil
+}
+
+func (f *staged) link(to string) error {
+	if f.hidden == "" {
+		return unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.handle.Fd()), unix.AT_FDCWD, to, unix.AT_SYMLINK_FOLLOW)
+	}
+	if err := os.Link(f.hidden, to); err != nil {
+		return err
+	}
+	return os.Remove(f.hidden)
+}
+
+// nameless makes a file in the directory of name.
+func nameless(name string) (file *os.File, hidden string, err error) {
+	fd, err := unix.Open(filepath.Dir(name), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
+	if err == nil {
+		return os.NewFile(uintptr(fd), name), "", nil
+	}
+	if err != unix.EOPNOTSUPP && err != unix.EISDIR && err != unix.ENOENT {
+		return nil, "", &fs.PathError{Op: "create", Path: name, Err: err}
+	}
+	hidden = besides(name)
+	file, err = os.OpenFile(hidden, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	return file, hidden, err
+}
+
+func besides(name string) string {
+	return filepath.Join(filepath.Dir(name), fmt.Sprintf(".%s.%08x.part", filepath.Base(name), rand.Uint32()))
+}
