@@ -90,7 +90,7 @@ func Layers(img Image) iter.Seq2[Layer, error] {
 	return func(yield func(Layer, error) bool) {
 		var last Layer
 		for off, size := int64(0), img.Size(); off < size; {
-			next, err := layerAt(img, off, size-off)
+			next, err := LayerAt(img, off, size-off)
 			if err != nil {
 				yield(Layer{}, err)
 				return
@@ -111,8 +111,10 @@ func Layers(img Image) iter.Seq2[Layer, error] {
 	}
 }
 
-// layerAt finds who in the chain answers for off.
-func layerAt(img Image, off, n int64) (Layer, error) {
+// LayerAt describes the range at off as a guest sees it, for at most n bytes: a
+// step of Layers, for who begins elsewhere than at the start. What n may be, and
+// how long the extent is, is as for Mapper.Map.
+func LayerAt(img Image, off, n int64) (Layer, error) {
 	for depth := 0; ; depth++ {
 		e, err := MapAt(img, off, n)
 		if err != nil {
