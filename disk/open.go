@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
 // DefaultDepth is how many images a chain may have unless Options say otherwise.
@@ -173,8 +174,17 @@ func (c *chain) parent(from string, ref ParentRef) (Image, error) {
 	return nil, noParent(failures)
 }
 
+// candidates are the files that the paths lead to. An image that was moved
+// together with its parent often has the parent beside it and names another
+// place: where the parent can be recognised, that is tried last.
 func (c *chain) candidates(from string, ref ParentRef) (names []string, failures []error) {
-	for _, path := range ref.Paths {
+	paths := slices.Clone(ref.Paths)
+	if ref.Accept != nil {
+		for _, path := range ref.Paths {
+			paths = append(paths, path[strings.LastIndexAny(path, `/\`)+1:])
+		}
+	}
+	for _, path := range paths {
 		name, err := c.options.FS.Resolve(from, path)
 		switch {
 		case err != nil:

@@ -1,0 +1,232 @@
+package disk
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+)
+
+// HostCopier is an image that can take content straight from a file.
+type HostCopier interface {
+	// CopyHost makes n bytes at off what src holds at srcOff, as
+	// RangeCopier.CopyRange does.
+	CopyHost(off int64, src File, srcOff, n int64) (int64, error)
+}
+
+// CopyOptions say how content is copied.
+type CopyOptions struct {
+	// Progress, when set, is told now and then how far the work has come on the
+	// disk, in bytes. It is called by one goroutine.
+	Progress func(done, total int64)
+	// Workers is how many goroutines read and encode; 0 for as many as the
+	// processors need.
+	Workers int
+}
+
+func (o CopyOptions) progress(done, total int64) {
+	if o.Progress != nil {
+		o.Progress(done, total)
+	}
+}
+
+// Copy makes dst read as src does, looking through src's parents. dst is new:
+// it reads as zeros, and is at least as long as src. What is zero in
+// src stays unallocated in dst. dst is not synced.
+func Copy(ctx context.Context, dst, src Image, o CopyOptions) error {
+	w, ok := dst.(Writer)
+	if !ok {
+		return ErrReadOnly
+	}
+	if src.Size() > dst.Size() {
+		return fmt.Errorf("%d bytes into a disk of %d: %w", src.Size(), dst.Size(), ErrRange)
+	}
+	if done, err := copyHost(ctx, dst, src, o); done || err != nil {
+		return err
+	}
+	unit := min(max(Describe(dst).BlockSize, 4<<10), 64<<10)
+	unit &= -unit // a power of two that divides it
+	pool := buffers(chunk)
+	return inOrder(ctx, workers(o.Workers), dataSpans(src, chunk, unit),
+		func(s span) ([]byte, error) { return pool.read(src, s) },
+		func(s span, p []byte) error {
+			defer pool.put(p)
+			o.progress(s.off, src.Size())
+			return writeData(w, p, s.off, int(unit))
+		})
+}
+
+// writeData writes p but for the units that are zero.
+func writeData(w io.WriterAt, p []byte, off int64, unit int) error {
+	for begin := 0; begin < len(p); {
+		end := begin + unit - int(off+int64(begin))%unit
+		if isZero(p[begin:min(end, len(p))]) {
+			begin = end
+			continue
+		}
+		for end < len(p) && !isZero(p[end:min(end+unit, len(p))]) {
+			end += unit
+		}
+		end = min(end, len(p))
+		if _, err := w.WriteAt(p[begin:end], off+int64(begin)); err != nil {
+			return err
+		}
+		begin = end
+	}
+	return nil
+}
+
+func isZero(p []byte) bool {
+	for len(p) > len(zeros) {
+		if !bytes.Equal(p[:len(zeros)], zeros[:]) {
+			return false
+		}
+		p = p[len(zeros):]
+	}
+	return bytes.Equal(p, zeros[:len(p)])
+}
+
+// copyHost lets the kernel copy, when all of src lies as it is in files and
+// dst can take it so; done tells whether it did.
+func copyHost(ctx context.Context, dst, src Image, o CopyOptions) (done bool, err error) {
+	to, ok := dst.(HostCopier)
+	if !ok || !plain(src) {
+		return false, nil
+	}
+	for e, err := range Extents(src, 0, src.Size()) {
+		if err != nil {
+			return false, err
+		}
+		for e.State == Data && e.Len > 0 {
+			if err := ctx.Err(); err != nil {
+				return false, err
+			}
+			o.progress(e.Off, src.Size())
+			n, err := to.CopyHost(e.Off, e.File, e.HostOff, min(e.Len, 64*chunk))
+			if errors.Is(err, errors.ErrUnsupported) || err == nil && n == 0 {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			e.Off, e.HostOff, e.Len = e.Off+n, e.HostOff+n, e.Len-n
+		}
+	}
+	return true, nil
+}
+
+// plain tells whether an image is nothing but the content of a file: one that
+// maps its beginning so, has no parent, and no blocks.
+func plain(img Image) bool {
+	if img.Size() == 0 || Parent(img) != nil || Describe(img).BlockSize != 0 {
+		return false
+	}
+	for e, err := range Extents(img, 0, img.Size()) {
+		if err != nil || e.State == Data {
+			return err == nil && e.File != nil && !e.Compressed
+		}
+	}
+	return true
+}
+
+// Fill gives the content of src to a sink, block by block, and completes it.
+func Fill(ctx context.Context, sink Sink, src Image, o CopyOptions) error {
+	type block struct {
+		off  int64
+		data []byte
+	}
+	unit := int64(sink.BlockSize())
+	step := max(chunk, unit)
+	pool, encoded := buffers(int(step)), buffers(int(step)+int(step)/8)
+	type batch struct {
+		blocks []block
+		buffer []byte
+	}
+	encode := func(s span) (batch, error) {
+		p, err := pool.read(src, s)
+		if err != nil {
+			return batch{}, err
+		}
+		defer pool.put(p)
+		b := batch{buffer: encoded.get(0)}
+		for off := int64(0); off < int64(len(p)); off += unit {
+			raw := p[off:min(off+unit, int64(len(p)))]
+			if isZero(raw) {
+				continue
+			}
+			from := len(b.buffer)
+			if b.buffer, err = encodeBlock(sink, b.buffer, raw); err != nil {
+				return b, err
+			}
+			b.blocks = append(b.blocks, block{s.off + off, b.buffer[from:len(b.buffer):len(b.buffer)]})
+		}
+		return b, nil
+	}
+	err := inOrder(ctx, workers(o.Workers), dataSpans(src, step, unit), encode, func(s span, b batch) error {
+		defer encoded.put(b.buffer)
+		o.progress(s.off, src.Size())
+		for _, block := range b.blocks {
+			if err := sink.Append(block.off, block.data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return sink.Close()
+}
+
+// encodeBlock appends a block's encoded form, also when the sink gives back
+// the block itself.
+func encodeBlock(sink Sink, dst, block []byte) ([]byte, error) {
+	out, err := sink.Encode(dst, block)
+	if err != nil {
+		return dst, err
+	}
+	if len(out) > 0 && len(block) == len(out) && &out[0] == &block[0] {
+		return append(dst, block...), nil
+	}
+	return out, nil
+}
+
+// DataOf lists the ranges of img, blocks of the given size, that may hold data:
+// what CreateOptions.Data wants before a stream.
+func DataOf(img Image, block int64) ([]Extent, error) {
+	var all []Extent
+	for s, err := range dataSpans(img, max(chunk, block), block) {
+		if err != nil {
+			return nil, err
+		}
+		if n := len(all); n > 0 && all[n-1].End() == s.off {
+			all[n-1].Len += s.end - s.off
+			continue
+		}
+		all = append(all, Extent{Off: s.off, Len: s.end - s.off, State: Data})
+	}
+	return all, nil
+}
+
+// bufferPool lends buffers of one capacity.
+type bufferPool struct{ pool sync.Pool }
+
+func buffers(capacity int) *bufferPool {
+	return &bufferPool{sync.Pool{New: func() any { p := make([]byte, capacity); return &p }}}
+}
+
+func (b *bufferPool) get(n int) []byte { return (*b.pool.Get().(*[]byte))[:n] }
+
+func (b *bufferPool) put(p []byte) { p = p[:0]; b.pool.Put(&p) }
+
+// read reads a span of an image into a buffer that is to be put back.
+func (b *bufferPool) read(img Image, s span) ([]byte, error) {
+	p := b.get(int(s.end - s.off))
+	if n, err := img.ReadAt(p, s.off); err != nil && (err != io.EOF || n < len(p)) {
+		b.put(p)
+		return nil, err
+	}
+	return p, nil
+}
