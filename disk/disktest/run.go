@@ -1,0 +1,101 @@
+package disktest
+
+import (
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// check is one thing that images must do.
+type check struct {
+	name string
+	// applies tells whether the subject can do what is checked; nil: always.
+	applies func(s Subject) bool
+	run     func(s Subject) error
+}
+
+func writes(s Subject) bool   { return s.variant().Write }
+func parents(s Subject) bool  { return s.variant().Parent }
+func creates(s Subject) bool  { return s.variant().Create }
+func streams(s Subject) bool  { return s.variant().Stream }
+func children(s Subject) bool { return writes(s) && parents(s) }
+
+// compresses tells whether new images take compressed blocks.
+func compresses(s Subject) bool {
+	return creates(s) && has[disk.Compressor](s)
+}
+
+// has tells whether new images implement an interface.
+func has[I any](s Subject) bool {
+	img, err := newWorld(s).create("probe", s.Size)
+	if err != nil {
+		return true // the check will say what is wrong
+	}
+	_, ok := img.(I)
+	return img.Close() == nil && ok
+}
+
+// checks are all but the random ones.
+func checks() []check {
+	return []check{
+		{"new", creates, checkNew},
+		{"read", creates, checkRead},
+		{"map", creates, checkMap},
+		{"read-only", creates, checkReadOnly},
+		{"range", writes, checkRange},
+		{"stream", streams, checkStream},
+		{"compress", compresses, checkCompress},
+	}
+}
+
+// Run runs all checks that apply to a subject.
+func Run(t *testing.T, s Subject) {
+	s = s.withDefaults()
+	if _, err := s.Format.Variant(s.Variant); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range checks() {
+		if c.applies != nil && !c.applies(s) {
+			continue
+		}
+		t.Run(c.name, func(t *testing.T) {
+			s.skip(t, c.name)
+			if err := c.run(s); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if writes(s) {
+		t.Run("model", func(t *testing.T) {
+			s.skip(t, "model")
+			rapid.Check(t, s.property())
+		})
+	}
+}
+
+// property is that random operations do what they do to a slice of bytes.
+func (s Subject) property() func(*rapid.T) {
+	sequences := operations(s, 30)
+	return func(t *rapid.T) {
+		if err := follow(s, sequences.Draw(t, "operations")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// skip skips a check that the subject excuses itself from.
+func (s Subject) skip(t *testing.T, name string) {
+	t.Helper()
+	if reason, ok := s.Skip[name]; ok {
+		t.Skipf("%s: %s", s.kind(), reason)
+	}
+}
+
+// FuzzOps is a fuzz target that does random operations on an image and
+// compares with a slice of bytes.
+func FuzzOps(f *testing.F, s Subject) {
+	s = s.withDefaults()
+	f.Fuzz(rapid.MakeFuzz(s.property()))
+}
