@@ -1,0 +1,4 @@
+package vhdx
+
+func (m *image) Sync() error   { return nil }
+func (m *image) finish() error { return nil }
