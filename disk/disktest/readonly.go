@@ -114,13 +114,17 @@ func (w *world) snapshot() map[string][]byte {
 
 // unchanged compares all files with what they were.
 func (w *world) unchanged(before map[string][]byte) error {
-	names := w.mem.Names()
-	if len(names) != len(before) {
+	if names := w.mem.Names(); len(names) != len(before) {
 		return fmt.Errorf("there are files %q now; there were %d", names, len(before))
 	}
+	return w.unchangedFiles(before, w.mem.Names()...)
+}
+
+// unchangedFiles compares some files with what they were.
+func (w *world) unchangedFiles(before map[string][]byte, names ...string) error {
 	for _, name := range names {
 		if !bytes.Equal(w.mem.Bytes(name), before[name]) {
-			return fmt.Errorf("%s was changed, by an image opened for reading", name)
+			return fmt.Errorf("%s was changed, and was opened for reading only", name)
 		}
 	}
 	return nil

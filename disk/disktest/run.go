@@ -11,7 +11,7 @@ import (
 // check is one thing that images must do.
 type check struct {
 	name string
-	// applies tells whether the subject can do what is checked; nil: always.
+	// applies tells whether the subject can do what is checked.
 	applies func(s Subject) bool
 	run     func(s Subject) error
 }
@@ -26,6 +26,10 @@ func children(s Subject) bool { return writes(s) && parents(s) }
 func compresses(s Subject) bool {
 	return creates(s) && has[disk.Compressor](s)
 }
+
+func compacts(s Subject) bool   { return writes(s) && has[disk.Compacter](s) }
+func identified(s Subject) bool { return writes(s) && has[disk.Identified](s) }
+func reparents(s Subject) bool  { return children(s) && has[disk.Reparenter](s) }
 
 // has tells whether new images implement an interface.
 func has[I any](s Subject) bool {
@@ -44,9 +48,47 @@ func checks() []check {
 		{"read", creates, checkRead},
 		{"map", creates, checkMap},
 		{"read-only", creates, checkReadOnly},
+		{"truncated", creates, checkTruncated},
 		{"range", writes, checkRange},
+		{"resize", writes, checkResize},
+		{"concurrent", writes, checkConcurrent},
+		{"concurrent/child", children, checkConcurrentChild},
+		{"chain", children, checkChain},
+		{"alone", children, checkAlone},
+		{"crash", writes, checkCrash},
+		{"crash/new", writes, checkCrashNew},
+		{"crash/child", children, checkCrashChild},
 		{"stream", streams, checkStream},
 		{"compress", compresses, checkCompress},
+		{"compact", compacts, checkCompact},
+		{"uuid", identified, checkUUID},
+		{"parent", reparents, checkSetParent},
+	}
+}
+
+// properties are the random checks: what operations do to an image is what
+// they do to a slice of bytes.
+func properties() []property {
+	return []property{
+		{"model", writes, follow},
+		{"model/child", children, followChild},
+	}
+}
+
+// property is what images must do under any operations.
+type property struct {
+	name    string
+	applies func(s Subject) bool
+	run     func(s Subject, ops []op) error
+}
+
+// on is the property as rapid tries it.
+func (p property) on(s Subject) func(*rapid.T) {
+	sequences := operations(s, 30)
+	return func(t *rapid.T) {
+		if err := p.run(s, sequences.Draw(t, "operations")); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -57,7 +99,7 @@ func Run(t *testing.T, s Subject) {
 		t.Fatal(err)
 	}
 	for _, c := range checks() {
-		if c.applies != nil && !c.applies(s) {
+		if !c.applies(s) {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {
@@ -67,21 +109,14 @@ func Run(t *testing.T, s Subject) {
 			}
 		})
 	}
-	if writes(s) {
-		t.Run("model", func(t *testing.T) {
-			s.skip(t, "model")
-			rapid.Check(t, s.property())
-		})
-	}
-}
-
-// property is that random operations do what they do to a slice of bytes.
-func (s Subject) property() func(*rapid.T) {
-	sequences := operations(s, 30)
-	return func(t *rapid.T) {
-		if err := follow(s, sequences.Draw(t, "operations")); err != nil {
-			t.Fatal(err)
+	for _, p := range properties() {
+		if !p.applies(s) {
+			continue
 		}
+		t.Run(p.name, func(t *testing.T) {
+			s.skip(t, p.name)
+			rapid.Check(t, p.on(s))
+		})
 	}
 }
 
@@ -97,5 +132,5 @@ func (s Subject) skip(t *testing.T, name string) {
 // compares with a slice of bytes.
 func FuzzOps(f *testing.F, s Subject) {
 	s = s.withDefaults()
-	f.Fuzz(rapid.MakeFuzz(s.property()))
+	f.Fuzz(rapid.MakeFuzz(property{run: follow}.on(s)))
 }

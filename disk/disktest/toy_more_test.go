@@ -175,6 +175,9 @@ func (i *toy) SetUUID(uuid string) error {
 	if uuid == "" {
 		uuid = "00000000-0000-4000-8000-00000000beef"
 	}
+	if len(uuid) != 36 {
+		return disk.Usage("%q is no UUID", uuid)
+	}
 	copy(i.header[16:56], uuid)
 	return i.putHeader(i.bug == "SetUUID writes nothing")
 }

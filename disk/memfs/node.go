@@ -52,34 +52,30 @@ func (n *node) sync() {
 }
 
 // crash is the file after a power cut: what is durable, and of each change
-// after it, with a likelihood that is drawn once, some sectors.
+// after it, with a likelihood that is drawn once, some sectors. A sector that
+// arrives is as the file had it just after the change, with what earlier changes
+// did to it: that is how a page cache writes it.
 func (n *node) crash(rng *rand.Rand) *node {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	left := n.durable.clone()
+	left, seen := n.durable.clone(), n.durable.clone()
 	likelihood := [...]float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
 	for _, c := range n.changes {
-		for _, part := range c.sectors() {
+		seen.apply(c)
+		if c.kind != wrote {
 			if rng.Float64() < likelihood {
-				left.apply(part)
+				left.apply(c)
+			}
+			continue
+		}
+		for off := c.off / sector * sector; off < c.off+int64(len(c.data)); off += sector {
+			if rng.Float64() < likelihood {
+				p := make([]byte, sector)
+				left.writeAt(p[:seen.readAt(p, off)], off)
 			}
 		}
 	}
 	return &node{current: left, durable: left.clone()}
-}
-
-// sectors cuts a change into what arrives as one.
-func (c change) sectors() []change {
-	if c.kind != wrote {
-		return []change{c}
-	}
-	var parts []change
-	for off, data := c.off, c.data; len(data) > 0; {
-		k := min(sector-int(off%sector), len(data))
-		parts = append(parts, change{kind: wrote, off: off, data: data[:k]})
-		off, data = off+int64(k), data[k:]
-	}
-	return parts
 }
 
 // page is the unit of a content's memory.

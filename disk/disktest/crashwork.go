@@ -1,0 +1,172 @@
+package disktest
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// How much is tried with power cuts.
+const (
+	crashRuns  = 6
+	crashSteps = 60
+)
+
+// checkCrash works on an image and cuts the power at many moments.
+func checkCrash(s Subject) error {
+	return crashed(s, func(w *world, seed uint64) ([]byte, error) {
+		content := pattern(s.Size, s.Block, seed)
+		return content, w.filled("disk", content)
+	})
+}
+
+// checkCrashNew is checkCrash on an image that is empty.
+func checkCrashNew(s Subject) error {
+	return crashed(s, func(w *world, _ uint64) ([]byte, error) {
+		content := make([]byte, s.Size)
+		return content, w.filled("disk", content)
+	})
+}
+
+// checkCrashChild is checkCrash on a differencing image.
+func checkCrashChild(s Subject) error {
+	return crashed(s, func(w *world, seed uint64) ([]byte, error) {
+		content := make([]byte, s.Size)
+		noise(content, seed)
+		if err := w.filled("base", content); err != nil {
+			return nil, err
+		}
+		return w.link("disk", "base", content, s.Size, seeded(seed))
+	})
+}
+
+// crashed runs workloads on images that prepare makes.
+func crashed(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) error {
+	for seed := range uint64(crashRuns) {
+		w := newWorld(s)
+		content, err := prepare(w, seed)
+		if err != nil {
+			return fmt.Errorf("preparing: %w", err)
+		}
+		w.settle()
+		c := &crashes{
+			world: w, image: "disk", rng: seeded(seed), history: newHistory(content),
+			likely: min(0.5, float64(1<<20)/float64(s.Size)),
+		}
+		c.watch()
+		if err := c.work(content); err != nil {
+			return fmt.Errorf("run %d: %w", seed, err)
+		}
+		if c.count == 0 {
+			return errors.New("the power was never cut: the workload writes nothing")
+		}
+	}
+	return nil
+}
+
+// settle makes all files durable.
+func (w *world) settle() {
+	for name, content := range w.snapshot() {
+		w.mem.Put(name, content)
+	}
+}
+
+// work is the workload.
+func (c *crashes) work(content []byte) error {
+	img, err := c.open(c.image, true)
+	if err != nil {
+		return err
+	}
+	rng := seeded(uint64(len(content)))
+	for step, o := range randomOps(rng, c.Subject, crashSteps) {
+		switch rng.IntN(10) {
+		case 0, 1:
+			o = op{Kind: opSync}
+		case 2:
+			o = op{Kind: opReopen}
+		case 3:
+			o = op{Kind: opResize, Place: rng.Int64N(2 * c.Size)}
+		}
+		if img, content, err = c.step(img, content, o); err != nil {
+			return fmt.Errorf("step %d, %v: %w", step, o, errors.Join(err, img.Close()))
+		}
+	}
+	return img.Close()
+}
+
+// step does one operation and keeps the history.
+func (c *crashes) step(img disk.Image, content []byte, o op) (disk.Image, []byte, error) {
+	var err error
+	switch o.Kind {
+	case opSync:
+		if err = img.(disk.Writer).Sync(); err == nil {
+			c.note(func(h *history) { h.settle(content) })
+		}
+	case opReopen:
+		var again disk.Image
+		if err = img.Close(); err == nil {
+			again, err = c.open(c.image, true)
+		}
+		if err != nil {
+			return img, content, err
+		}
+		img = again
+	case opResize:
+		content, err = c.resize(img, content, o.Place)
+	default:
+		err = c.change(img, content, o)
+	}
+	if err == nil {
+		err = c.verdict()
+	}
+	return img, content, err
+}
+
+// change does an operation that changes content.
+func (c *crashes) change(img disk.Image, content []byte, o op) error {
+	off, n := o.on(int64(len(content)))
+	after := append([]byte(nil), content...)
+	clear(after[off : off+n])
+	if o.Kind == opWrite {
+		noise(after[off:off+n], o.Seed)
+	}
+	c.note(func(h *history) { h.add(after, off, n) })
+	err := apply(img, content, o)
+	if o.Kind == opDiscard {
+		c.note(func(h *history) { h.add(content, off, n) })
+	}
+	return err
+}
+
+// resize changes the disk's size, to a multiple of sectors.
+func (c *crashes) resize(img disk.Image, content []byte, place int64) ([]byte, error) {
+	size := c.aligned(place)
+	size = (size + sector - 1) / sector * sector
+	if !c.resizable(int64(len(content)), size) || size%c.Align != 0 || int64(len(content))%sector != 0 {
+		return content, nil
+	}
+	c.note(func(h *history) { h.resizing(size) })
+	if err := disk.Resize(img, size); err != nil {
+		return content, err
+	}
+	c.note(func(h *history) { h.resized(size) })
+	return resized(content, size), nil
+}
+
+// note changes the history.
+func (c *crashes) note(what func(*history)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	what(c.history)
+}
+
+// verdict cuts the power after an operation, and gives what failed so far.
+func (c *crashes) verdict() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil && c.rng.Float64() < c.likely {
+		c.cut("after an operation")
+	}
+	return c.failed
+}
