@@ -14,8 +14,11 @@ func randomOps(rng *rand.Rand, s Subject, count int) []op {
 	for i := range ops {
 		length := 1 + rng.Int64N([]int64{600, 5000, s.Block + 1, 3 * s.Block}[rng.IntN(4)])
 		place := rng.Int64N(2 * s.Size)
-		if rng.IntN(3) == 0 {
+		switch rng.IntN(3) {
+		case 0:
 			place = place / s.Block * s.Block
+		case 1: // whole blocks, which may change hands
+			place, length = place/s.Block*s.Block, (1+rng.Int64N(3))*s.Block
 		}
 		ops[i] = op{[]kind{opWrite, opWrite, opWrite, opWriteZeros, opZero, opDiscard}[rng.IntN(6)], place, length, rng.Uint64()}
 	}
@@ -147,6 +150,45 @@ func layered(img disk.Image, content []byte) error {
 	}
 	if at != int64(len(content)) {
 		return fmt.Errorf("the layers end at %d of %d", at, len(content))
+	}
+	return nil
+}
+
+// checkHidden covers a parent without any zero, uncovers nothing of it, and
+// looks whether anything shines through.
+func checkHidden(s Subject) error {
+	for _, covered := range []bool{true, false} {
+		w := newWorld(s)
+		content := make([]byte, s.Size)
+		noise(content, 34)
+		if err := w.filled("base", content); err != nil {
+			return err
+		}
+		img, cleanup, err := w.derive("child", s.Size, "base")
+		if err != nil {
+			return err
+		}
+		ops := []op{{Kind: opWrite, Len: s.Size, Seed: 35}}
+		if !covered {
+			ops = nil
+		}
+		for i, what := range []kind{opDiscard, opZero, opDiscard, opWriteZeros} {
+			place := int64(i) * s.Size / 4
+			ops = append(ops, op{what, place, 700, 0}, op{what, (place/s.Block + 1) * s.Block, s.Block, 0}, op{what, place + s.Block/2, s.Block, 0})
+		}
+		ops = append(ops, op{Kind: opDiscard, Len: s.Size})
+		for _, o := range ops {
+			if err = apply(img, content, o); err != nil {
+				err = fmt.Errorf("%v, covered %v: %w", o, covered, err)
+				break
+			}
+		}
+		if err = errors.Join(err, cleanup()); err != nil {
+			return err
+		}
+		if err := w.with("child", false, func(img disk.Image) error { return errors.Join(same(img, content), mapped(img, content)) }); err != nil {
+			return fmt.Errorf("covered %v: %w", covered, err)
+		}
 	}
 	return nil
 }

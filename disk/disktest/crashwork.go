@@ -55,7 +55,7 @@ func crashed(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) err
 			likely: min(0.5, float64(1<<20)/float64(s.Size)),
 		}
 		c.watch()
-		if err := c.work(content); err != nil {
+		if err := c.work(content, seed); err != nil {
 			return fmt.Errorf("run %d: %w", seed, err)
 		}
 		if c.count == 0 {
@@ -72,21 +72,21 @@ func (w *world) settle() {
 	}
 }
 
-// work is the workload.
-func (c *crashes) work(content []byte) error {
+// work is the workload; seed makes it one of many.
+func (c *crashes) work(content []byte, seed uint64) error {
 	img, err := c.open(c.image, true)
 	if err != nil {
 		return err
 	}
-	rng := seeded(uint64(len(content)))
+	rng := seeded(seed)
 	for step, o := range randomOps(rng, c.Subject, crashSteps) {
-		switch rng.IntN(10) {
-		case 0, 1:
+		switch rng.IntN(20) {
+		case 0, 1, 2:
 			o = op{Kind: opSync}
-		case 2:
-			o = op{Kind: opReopen}
 		case 3:
-			o = op{Kind: opResize, Place: rng.Int64N(2 * c.Size)}
+			o = op{Kind: opReopen}
+		case 4:
+			o = op{Kind: opResize, Place: c.Size/2 + rng.Int64N(c.Size)}
 		}
 		if img, content, err = c.step(img, content, o); err != nil {
 			return fmt.Errorf("step %d, %v: %w", step, o, errors.Join(err, img.Close()))

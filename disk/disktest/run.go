@@ -54,6 +54,7 @@ func checks() []check {
 		{"concurrent", writes, checkConcurrent},
 		{"concurrent/child", children, checkConcurrentChild},
 		{"chain", children, checkChain},
+		{"hidden", children, checkHidden},
 		{"alone", children, checkAlone},
 		{"crash", writes, checkCrash},
 		{"crash/new", writes, checkCrashNew},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 
@@ -108,12 +109,18 @@ func openToy(s *disk.Source, b bug) (disk.Image, error) {
 		return nil, errors.Join(err, s.File.Close())
 	}
 	if b == "opening marks the file" {
-		f, err := s.OpenSibling(s.Name)
-		if err == nil {
-			_ = f.Close()
-		}
+		mark(s.File)
 	}
 	return i, nil
+}
+
+// mark writes to a file behind the back of whoever opened it for reading.
+func mark(f disk.File) {
+	file := f.(*watchedFile)
+	if again, err := file.fs.FS.Open(file.Name(), true); err == nil {
+		_, _ = again.WriteAt([]byte{1}, 200)
+		_ = again.Close()
+	}
 }
 
 func (i *toy) load(s *disk.Source) (err error) {
@@ -139,6 +146,9 @@ func (i *toy) load(s *disk.Source) (err error) {
 		}
 		return disk.Corrupt("toy", 8, "a size of %d", i.Size())
 	}
+	if size, err := s.File.Size(); err != nil || size < toyBlocks && i.bug == "panics on short files" {
+		panic("short")
+	}
 	raw, err := disk.ReadFull(s.File, toyTable, 4*toyEntries, "toy", "table")
 	if err != nil {
 		return err
@@ -150,6 +160,9 @@ func (i *toy) load(s *disk.Source) (err error) {
 	}
 	if name := i.parentName(); name != "" {
 		i.parent, err = s.OpenParent(disk.ParentRef{Paths: []string{name}})
+		if i.bug == "does not miss its parent" && errors.Is(err, disk.ErrNoParent) {
+			err = nil
+		}
 	}
 	return err
 }
@@ -251,10 +264,8 @@ func (i *toy) WriteAt(p []byte, off int64) (int, error) {
 	if err := disk.InRange(off, int64(len(p)), i.Size()); err != nil {
 		return 0, err
 	}
-	if i.bug != "writes without a lock" {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	done := 0
 	for done < len(p) {
 		at := off + int64(done)
@@ -284,6 +295,11 @@ func (i *toy) put(off int64, p []byte) error {
 		}
 	}
 	copy(block[inside:], p)
+	if i.bug == "copies blocks without a lock" {
+		i.mu.Unlock()
+		runtime.Gosched()
+		i.mu.Lock()
+	}
 	entry := i.allocate()
 	if i.bug == "points before it writes" {
 		i.set(k, entry)
@@ -396,8 +412,8 @@ func (i *toy) DiscardAt(off, n int64) error {
 		defer i.mu.Unlock()
 		return i.zero(off, n, 0)
 	}
-	if i.bug == "discards its neighbour" && off+n < i.Size() {
-		n++
+	if i.bug == "discards its neighbour" && off > 0 {
+		off, n = off-1, n+1
 	}
 	return i.ZeroAt(off, n)
 }
