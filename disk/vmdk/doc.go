@@ -1,0 +1,2 @@
+// Package vmdk reads and writes the virtual disks of VMware.
+package vmdk
