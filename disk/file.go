@@ -53,6 +53,13 @@ type Allocated interface {
 	Allocated() (int64, error)
 }
 
+// Device is a file that may be a block device.
+type Device interface {
+	// IsDevice tells whether it is one: its length cannot be changed, and it
+	// is not empty when it is new.
+	IsDevice() bool
+}
+
 // FS is where an image's files, siblings and parents are. Names are the
 // implementation's own; a format only passes on those it was given and what
 // Resolve and Siblings return. Everything that an FS does stays within what the caller

@@ -28,6 +28,7 @@ var (
 	_ disk.Holed       = (*File)(nil)
 	_ disk.RangeCopier = (*File)(nil)
 	_ disk.Allocated   = (*File)(nil)
+	_ disk.Device      = (*File)(nil)
 )
 
 // wrap makes a File of an open one that is a regular file or a block device.
@@ -84,6 +85,9 @@ func (f *File) Size() (int64, error) {
 	}
 	return info.Size(), nil
 }
+
+// IsDevice tells whether it is a block device.
+func (f *File) IsDevice() bool { return f.device > 0 }
 
 // Truncate sets the length.
 func (f *File) Truncate(size int64) error {
