@@ -177,11 +177,7 @@ func (m *image) clearTail() error {
 	if place >= zeroed {
 		return nil
 	}
-	pos := m.geo.dataAt(place) + within
-	if n := min(m.geo.block-within, m.fileEnd.Load()-pos); n > 0 {
-		return disk.PunchHole(m.file, pos, n)
-	}
-	return nil
+	return m.punch(m.geo.dataAt(place)+within, m.geo.block-within)
 }
 
 // growMoving makes a longer map than there is room for before the data: in the

@@ -59,9 +59,26 @@ func (m *image) discardBlock(index, within, n int64, place uint32) error {
 		m.places.given = append(m.places.given, place)
 		return m.setAll(index, 1, zeroed, 0)
 	}
-	pos := m.geo.dataAt(place) + within
-	if n = min(n, m.fileEnd.Load()-pos); n <= 0 { // the file has nothing there
-		return nil
+	return m.punch(m.geo.dataAt(place)+within, n)
+}
+
+// hostBlock is the unit in which files have holes.
+const hostBlock = 4096
+
+// punch makes a range of the file zero, as far as the file goes. Where it
+// covers only a part of a unit it is written, for the order of writes and holes
+// within one sector is nobody's promise.
+func (m *image) punch(pos, n int64) error {
+	end := min(pos+n, m.fileEnd.Load())
+	from, to := (pos+hostBlock-1)&^(hostBlock-1), end&^(hostBlock-1)
+	if from >= to {
+		return m.fill(pos, max(0, end-pos))
 	}
-	return disk.PunchHole(m.file, pos, n)
+	if err := m.fill(pos, from-pos); err != nil {
+		return err
+	}
+	if err := disk.PunchHole(m.file, from, to-from); err != nil {
+		return err
+	}
+	return m.fill(to, end-to)
 }
