@@ -33,6 +33,9 @@ type change struct {
 	data []byte
 }
 
+// end is where what was written or punched ends.
+func (c change) end() int64 { return c.off + c.n + int64(len(c.data)) }
+
 func newNode() *node { return &node{current: newContent(), durable: newContent()} }
 
 func (n *node) change(c change) {
@@ -62,13 +65,13 @@ func (n *node) crash(rng *rand.Rand) *node {
 	likelihood := [...]float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
 	for _, c := range n.changes {
 		seen.apply(c)
-		if c.kind != wrote {
+		if c.kind == truncated {
 			if rng.Float64() < likelihood {
 				left.apply(c)
 			}
 			continue
 		}
-		for off := c.off / sector * sector; off < c.off+int64(len(c.data)); off += sector {
+		for off := c.off / sector * sector; off < min(c.end(), seen.size); off += sector {
 			if rng.Float64() < likelihood {
 				p := make([]byte, sector)
 				left.writeAt(p[:seen.readAt(p, off)], off)
