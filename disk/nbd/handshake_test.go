@@ -12,6 +12,9 @@ import (
 	"github.com/panalvm/panal/disk/nbd"
 )
 
+// errNoFiles is what accepting gives when the process has too many files open.
+var errNoFiles error = syscall.EMFILE
+
 func isReset(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
