@@ -1,0 +1,35 @@
+package parallels_test
+
+import (
+	"testing"
+
+	"github.com/panalvm/panal/disk/disktest"
+	"github.com/panalvm/panal/disk/parallels"
+)
+
+// TestConformance runs the suite on every kind that is made here.
+func TestConformance(t *testing.T) {
+	bundle := func(image string) string { return image + ".hdd/DiskDescriptor.xml" }
+	subjects := map[string]disktest.Subject{
+		"expanding": {Variant: "expanding", Options: map[string]string{"clusterSize": "64K"}},
+		"one page":  {Variant: "expanding", Options: map[string]string{"clusterSize": "4K"}, Block: 4 << 10, Size: 5 << 20},
+		"classic":   {Variant: "expanding", Options: map[string]string{"clusterSize": "64K", "layout": "classic"}},
+		"plain":     {Variant: "plain", Block: 512, Unsigned: true},
+		"bundle":    {Variant: "expanding", Options: map[string]string{"clusterSize": "64K"}, File: bundle, FixedSize: true},
+		"split": {
+			Variant: "expanding", Options: map[string]string{"clusterSize": "64K", "split": "1M"},
+			Size: 2<<20 + 300<<10, File: bundle, FixedSize: true,
+			Skip: map[string]string{"stream": "several files do not go through a pipe"},
+		},
+		"plain split": {
+			Variant: "plain", Options: map[string]string{"split": "1M"},
+			Size: 2<<20 + 300<<10, File: bundle, FixedSize: true,
+		},
+	}
+	for name, s := range subjects {
+		t.Run(name, func(t *testing.T) {
+			s.Format = parallels.Format
+			disktest.Run(t, s)
+		})
+	}
+}
