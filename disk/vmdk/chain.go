@@ -92,11 +92,11 @@ func (o *opener) cowdParent() (ref disk.ParentRef, ok bool) {
 
 // acceptCID tells whether an image has the content that a delta was made for.
 func acceptCID(img disk.Image, want descriptor.CID) error {
-	m, ok := img.(*image)
-	if !ok || m.desc == nil {
+	m, ok := img.(cored)
+	if !ok || m.core().desc == nil {
 		return fmt.Errorf("%w: it is no VMDK with a descriptor, and so has no CID; the delta was made for %v", disk.ErrWrongParent, want)
 	}
-	got, ok := m.desc.CID()
+	got, ok := m.core().contentID()
 	if !ok {
 		return fmt.Errorf("%w: it has no readable CID; the delta was made for %v", disk.ErrWrongParent, want)
 	}

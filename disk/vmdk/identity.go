@@ -1,12 +1,111 @@
 package vmdk
 
 import (
+	"bytes"
 	"encoding/hex"
 	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/vmdk/descriptor"
 )
 
-// identity is the state of an image's CID.
-type identity struct{}
+// identity is what changes in a descriptor while the image is open.
+type identity struct {
+	changed atomic.Bool // the CID was, since the image was opened
+	mu      sync.Mutex  // guards image.desc and the file of it
+}
+
+// contentID is the image's CID.
+func (m *image) contentID() (descriptor.CID, bool) {
+	m.identity.mu.Lock()
+	defer m.identity.mu.Unlock()
+	return m.desc.CID()
+}
+
+// changing gives the image another CID before its first write, durably, as
+// VMware does: its children notice that they no longer fit.
+func (m *image) changing() error {
+	if m.identity.changed.Load() {
+		return nil
+	}
+	m.identity.mu.Lock()
+	defer m.identity.mu.Unlock()
+	if m.identity.changed.Load() {
+		return nil
+	}
+	d := m.desc.Clone()
+	if err := d.SetCID(newCID()); err != nil {
+		return err
+	}
+	if err := m.store(d); err != nil {
+		return err
+	}
+	m.identity.changed.Store(true)
+	return nil
+}
+
+// edit changes the descriptor, durably.
+func (m *image) edit(change func(d *descriptor.Descriptor) error) error {
+	m.identity.mu.Lock()
+	defer m.identity.mu.Unlock()
+	if m.desc == nil {
+		return disk.Unsupported(name, "the image has no descriptor that could be changed")
+	}
+	d := m.desc.Clone()
+	if err := change(d); err != nil {
+		return err
+	}
+	return m.store(d)
+}
+
+// store writes a descriptor in the place of the image's, and no sector that
+// stays as it is; m.identity.mu is held.
+func (m *image) store(d *descriptor.Descriptor) error {
+	d.Align(sector, m.desc.Aligned())
+	old, text := m.desc.Bytes(), d.Bytes()
+	h := m.home
+	if h.room > 0 {
+		if int64(len(text)) > h.room {
+			return disk.Unsupported(name, "the descriptor would have %d bytes; there is room for %d", len(text), h.room)
+		}
+		text = append(text, make([]byte, max(0, len(old)-len(text)))...)
+	}
+	from, to := changedSectors(old, text)
+	if _, err := h.part.file.WriteAt(text[from:to], h.off+int64(from)); err != nil {
+		return err
+	}
+	if h.room == 0 && len(text) != len(old) {
+		if err := h.part.file.Truncate(int64(len(text))); err != nil {
+			return err
+		}
+	}
+	if err := h.part.file.Sync(); err != nil {
+		return err
+	}
+	m.desc = d
+	return nil
+}
+
+// changedSectors is the range of text, in whole sectors where it has them,
+// that differs from old.
+func changedSectors(old, text []byte) (from, to int) {
+	same := func(i int) bool {
+		return i < len(old) && bytes.Equal(old[i:min(i+sector, len(old))], text[i:min(i+sector, len(text))])
+	}
+	for from < len(text) && same(from) {
+		from += sector
+	}
+	for to = len(text); to > from; {
+		begin := (to - 1) / sector * sector
+		if !same(begin) {
+			break
+		}
+		to = begin
+	}
+	return min(from, to), to
+}
 
 // plainUUID brings a UUID into the form 8-4-4-4-12. VMware writes 16 bytes with
 // blanks between, and one hyphen.

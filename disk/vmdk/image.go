@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sort"
 	"sync"
+	"sync/atomic"
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/vmdk/descriptor"
@@ -11,13 +12,14 @@ import (
 
 // image is a disk of one or several extents.
 type image struct {
-	kind   string                 // its createType
-	desc   *descriptor.Descriptor // nil when there is none
-	home   home                   // where the descriptor is stored
+	kind   string // its createType
+	home   home   // where the descriptor is stored
 	parts  []*part
 	parent disk.Image
-	link   *disk.Link // the parent as the image names it
-	write  bool
+	// borrowed says that the parent is the caller's, and stays open.
+	borrowed bool
+	link     *disk.Link // the parent as the image names it
+	write    bool
 
 	// shape is held for reading by whatever reads or writes the disk, and for
 	// writing by what moves or removes grains. It comes before all other locks.
@@ -26,7 +28,8 @@ type image struct {
 	spans []span
 
 	identity identity
-	filling  bool // new, and to be filled by a sink
+	desc     *descriptor.Descriptor // nil when there is none; guarded by identity.mu once the image is open
+	filling  bool                   // new, and to be filled by a sink
 }
 
 // span is an extent in its place on the disk.
@@ -45,9 +48,16 @@ type extent interface {
 
 // part is a file of the image.
 type part struct {
-	ref  string // as it stands in the descriptor; "" is the file that the image was opened by
-	file disk.File
+	ref   string // as it stands in the descriptor; "" is the file that the image was opened by
+	file  disk.File
+	dirty atomic.Bool // written since it was synced
 }
+
+// core is the image that its decorators share.
+func (m *image) core() *image { return m }
+
+// cored is an image of this format, whatever it can do besides.
+type cored interface{ core() *image }
 
 // label names the part within an error, if it is not the image's own file.
 func (p *part) label() string {
@@ -122,7 +132,7 @@ func (m *image) Close() error {
 	for _, p := range m.parts {
 		err = errors.Join(err, p.file.Close())
 	}
-	if m.parent != nil {
+	if m.parent != nil && !m.borrowed {
 		err = errors.Join(err, m.parent.Close())
 	}
 	return err

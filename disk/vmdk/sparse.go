@@ -18,7 +18,7 @@ type sparse struct {
 	find    locator
 	end     atomic.Int64 // the length of the file, bytes
 
-	*writer              // of hosted sparse extents that are open for writing, else nil
+	writer  *writer      // of hosted sparse extents that are open for writing, else nil
 	codec   *decoder     // of compressed ones, else nil
 	scanned *scanned     // of compressed ones whose tables are of no use, else nil
 	lost    error        // why they are

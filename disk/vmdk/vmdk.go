@@ -17,8 +17,11 @@ var Format = &disk.Format{
 		{Name: "vmfsSparse", Aliases: []string{"COWD"}, Title: "a snapshot of ESX; can be read only"},
 		{Name: "seSparse", Title: "a snapshot of ESXi 6.5 and later; can be read only"},
 	},
-	Probe: probe,
-	Open:  open,
+	Options: options(),
+	Probe:   probe,
+	Open:    open,
+	Create:  create,
+	Stream:  stream,
 }
 
 // The values of createType that are written: Virtual Disk Format 5.0, "The

@@ -1,6 +1,176 @@
 package vmdk
 
-type writer struct{}
+import (
+	"errors"
+	"fmt"
 
-func (s *sparse) openWriter(*directory) error { return nil }
-func (m *image) finish() error                { return nil }
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/vmdk/descriptor"
+)
+
+// CanWrite tells whether the image was opened for writing and can be. One of
+// compressed grains is filled once; later only its descriptor can be changed.
+func (m *image) CanWrite() bool {
+	return m.write && (m.kind != kindStream || m.identity.changed.Load())
+}
+
+// checkWritable says why the disk's content cannot be changed, if so.
+func (m *image) checkWritable() error {
+	switch {
+	case !m.write:
+		return disk.ErrReadOnly
+	case m.kind == kindStream:
+		return disk.Unsupported(name, "streamOptimized images are written once, in ascending order; convert to another kind to write at random")
+	}
+	return nil
+}
+
+// WriteAt writes all of p, or says why not.
+func (m *image) WriteAt(p []byte, off int64) (int, error) {
+	if err := m.checkWritable(); err != nil {
+		return 0, err
+	}
+	m.shape.RLock()
+	defer m.shape.RUnlock()
+	if err := m.prepare(off, int64(len(p))); err != nil || len(p) == 0 {
+		return 0, err
+	}
+	err := m.eachSpan(off, int64(len(p)), func(s *span, at, n int64) error {
+		return m.writeSpan(s, p[at-off:at-off+n], at)
+	})
+	if err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+// prepare makes sure that a range can be changed; image.shape is held.
+func (m *image) prepare(off, n int64) error {
+	if err := disk.InRange(off, n, m.size); err != nil || n == 0 {
+		return err
+	}
+	return m.changing()
+}
+
+// eachSpan does something with the part of each extent in a range.
+func (m *image) eachSpan(off, n int64, do func(s *span, off, n int64) error) error {
+	for end := off + n; off < end; {
+		s := m.spanAt(off)
+		part := min(end, s.start+s.len) - off
+		if err := do(s, off, part); err != nil {
+			return err
+		}
+		off += part
+	}
+	return nil
+}
+
+func (m *image) writeSpan(s *span, p []byte, off int64) error {
+	if s.access != descriptor.ReadWrite {
+		return fmt.Errorf("vmdk: the extent at %d is declared %s: %w", s.start, s.access, disk.ErrReadOnly)
+	}
+	switch e := s.extent.(type) {
+	case *flat:
+		return e.write(p, off-s.start)
+	case *sparse:
+		if e.writer != nil {
+			return e.writer.write(p, off-s.start, m.below(s))
+		}
+	}
+	return disk.Unsupported(name, "the extent at %d cannot be written", s.start)
+}
+
+// fill reads what lies below an extent, by offsets in it. It is nil when
+// nothing can.
+type fill struct {
+	parent disk.Image
+	start  int64
+}
+
+func (m *image) below(s *span) fill { return fill{m.parent, s.start} }
+
+func (f fill) read(p []byte, off int64) error { return disk.ReadParent(f.parent, p, f.start+off) }
+
+// shows tells whether a parent may be seen from off on.
+func (f fill) shows(off int64) bool { return f.parent != nil && f.start+off < f.parent.Size() }
+
+func (f *flat) write(p []byte, off int64) error {
+	_, err := f.part.file.WriteAt(p, f.from+off)
+	f.part.dirty.Store(true) // not earlier: a Sync in between would take it for synced
+	return err
+}
+
+// Sync makes durable what was written.
+func (m *image) Sync() error {
+	if !m.write {
+		return disk.ErrReadOnly
+	}
+	m.shape.RLock()
+	err := m.syncAll()
+	m.shape.RUnlock()
+	if err != nil {
+		return err
+	}
+	m.release()
+	return nil
+}
+
+// syncAll makes all extents durable; image.shape is held.
+func (m *image) syncAll() error {
+	for _, w := range m.writers() {
+		if err := w.sync(); err != nil {
+			return err
+		}
+	}
+	for _, p := range m.parts {
+		if p.dirty.Swap(false) {
+			if err := p.file.Sync(); err != nil {
+				p.dirty.Store(true)
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// release makes the space of grains that were given up before the last sync
+// free for use. Nobody who knew them may be about to write to them any more.
+func (m *image) release() {
+	waiting := false
+	for _, w := range m.writers() {
+		waiting = w.waits() || waiting
+	}
+	if !waiting {
+		return
+	}
+	m.shape.Lock()
+	defer m.shape.Unlock()
+	for _, w := range m.writers() {
+		w.release()
+	}
+}
+
+// writers are those of the sparse extents.
+func (m *image) writers() []*writer {
+	var all []*writer
+	for i := range m.spans {
+		if s, ok := m.spans[i].extent.(*sparse); ok && s.writer != nil {
+			all = append(all, s.writer)
+		}
+	}
+	return all
+}
+
+// finish writes everything out before the image is closed.
+func (m *image) finish() error {
+	if !m.write {
+		return nil
+	}
+	err := m.syncAll()
+	for _, w := range m.writers() {
+		if err == nil {
+			err = errors.Join(err, w.clean())
+		}
+	}
+	return err
+}
