@@ -91,6 +91,7 @@ const (
 	groupMachines = "machines"
 	groupPower    = "power"
 	groupLook     = "look"
+	groupDisks    = "disks"
 	groupHost     = "host"
 )
 
@@ -128,6 +129,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found,
 		&cobra.Group{ID: groupMachines, Title: "Machines:"},
 		&cobra.Group{ID: groupPower, Title: "Running them:"},
 		&cobra.Group{ID: groupLook, Title: "Looking into them:"},
+		&cobra.Group{ID: groupDisks, Title: "Disk images:"},
 		&cobra.Group{ID: groupHost, Title: "Host and daemon:"},
 	)
 	root.SuggestionsMinimumDistance = 2
@@ -136,6 +138,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found,
 	a.add(root, groupMachines, a.createCommand, a.registerCommand, a.listCommand, a.showCommand, a.setCommand, a.renameCommand, a.autostartCommand, a.deleteCommand)
 	a.add(root, groupPower, a.startCommand, a.shutdownCommand, a.stopCommand, a.pauseCommand, a.resumeCommand, a.saveCommand, a.resetCommand, a.waitCommand)
 	a.add(root, groupLook, a.consoleCommand, a.screenshotCommand, a.logCommand, a.eventsCommand)
+	a.add(root, groupDisks, a.diskCommand)
 	a.add(root, groupHost, a.hostCommand, a.taskCommand, a.daemonCommand, a.versionCommand, a.manCommand)
 	return root
 }

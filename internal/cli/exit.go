@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/hostfs"
 )
 
 // The exit codes.
@@ -90,11 +93,34 @@ func codeOf(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return ExitUsage
 	}
+	if code := codeOfDisk(err); code != ExitFailed {
+		return code
+	}
 	switch client.KindOf(err) {
 	case api.KindNotFound:
 		return ExitNotFound
 	case api.KindExists, api.KindBusy, api.KindWrongState, api.KindConflict, api.KindAmbiguous, api.KindEdited:
 		return ExitConflict
+	}
+	return ExitFailed
+}
+
+// codeOfDisk is the exit code of an error of work on images.
+func codeOfDisk(err error) int {
+	if _, ok := errors.AsType[troubled](err); ok {
+		if code := codeOfDisk(errors.Unwrap(err)); code == ExitNotFound || code == ExitConflict {
+			return code
+		}
+		return ExitUsage
+	}
+	if _, ok := errors.AsType[*disk.UsageError](err); ok {
+		return ExitUsage
+	}
+	if _, ok := errors.AsType[*hostfs.Busy](err); ok || errors.Is(err, fs.ErrExist) {
+		return ExitConflict
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return ExitNotFound
 	}
 	return ExitFailed
 }

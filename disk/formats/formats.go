@@ -1,0 +1,28 @@
+// Package formats is the list of all image formats: for whoever wants them all.
+// A program that knows what it will meet names those few instead, and links
+// no others.
+package formats
+
+import (
+	"slices"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/parallels"
+	"github.com/panalvm/panal/disk/raw"
+	"github.com/panalvm/panal/disk/vdi"
+	"github.com/panalvm/panal/disk/vhdx"
+	"github.com/panalvm/panal/disk/vmdk"
+)
+
+// all is every format. Raw is last: anything could be it.
+var all = []*disk.Format{
+	vmdk.Format,
+	vdi.Format,
+	vhdx.Format,
+	parallels.Format,
+	raw.Format,
+}
+
+// All lists every format, in the order in which they are told to people. The
+// list is the caller's own.
+func All() []*disk.Format { return slices.Clone(all) }

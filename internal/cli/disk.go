@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/diskfile"
+)
+
+// diskFlags are what the commands on images have in common.
+type diskFlags struct {
+	format   string
+	allow    []string
+	anywhere bool
+}
+
+func (a *app) diskCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "disk",
+		Short: "Work on disk images, of any format, without a daemon",
+		Long: `Look at, make, convert, compare, check and mend disk images: raw, qcow2, vdi,
+vhd, vhdx, vmdk, parallels and xva, in every variant ("panal disk formats").
+
+A FILE may also be - for standard input, a member of an archive
+(machine.ova/disk1.vmdk), the directory of a Parallels bundle, or a block device.
+Its format is found by its content unless --format says it.
+
+An image may refer to files in and below its own directory only: a parent or a
+part elsewhere has to be allowed with --allow DIR. Images that a running machine
+writes to are not opened.`,
+		Example: `  panal disk info web.vmdk
+  panal disk convert web.vmdk web.qcow2
+  panal disk compare web.vmdk web.qcow2`,
+		Args: a.noCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, command := range []func() *cobra.Command{
+		a.diskInfoCommand, a.diskCreateCommand, a.diskConvertCommand, a.diskCompareCommand,
+		a.diskCheckCommand, a.diskRepairCommand, a.diskResizeCommand, a.diskCompactCommand,
+		a.diskMapCommand, a.diskDumpCommand, a.diskCommitCommand, a.diskRebaseCommand,
+		a.diskServeCommand, a.diskFormatsCommand,
+	} {
+		sub := command()
+		sub.DisableFlagsInUseLine = true
+		c.AddCommand(sub)
+	}
+	return c
+}
+
+// register adds the flags that every command on an image has.
+func (f *diskFlags) register(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringVarP(&f.format, "format", "f", "", "the image's format; without it, the content tells")
+	f.registerPlace(c)
+}
+
+func (f *diskFlags) registerPlace(c *cobra.Command) {
+	flags := c.Flags()
+	flags.StringArrayVar(&f.allow, "allow", nil, "a `DIR` that images may refer to, besides their own; several times")
+	flags.BoolVar(&f.anywhere, "allow-anywhere", false, "let images refer to any file; for images that you trust")
+}
+
+// place is where the commands look.
+func (a *app) place(f diskFlags) diskfile.Place {
+	return diskfile.Place{Allow: f.allow, Anywhere: f.anywhere, Stdin: a.in}
+}
+
+// registerOptions adds -o.
+func registerOptions(c *cobra.Command, options *[]string) {
+	c.Flags().StringArrayVarP(options, "option", "o", nil, "`KEY=VALUE` of what the format offers (\"panal disk formats\"); several times")
+}
+
+// parseOptions reads what -o was given: KEY=VALUE, several with commas.
+func parseOptions(given []string) (map[string]string, error) {
+	options := map[string]string{}
+	for _, text := range given {
+		for part := range strings.SplitSeq(text, ",") {
+			key, value, found := strings.Cut(part, "=")
+			if !found || key == "" {
+				return nil, usageError{fmt.Sprintf("-o %s: it must be KEY=VALUE", text)}
+			}
+			options[key] = value
+		}
+	}
+	return options, nil
+}
+
+// progressOn shows on a terminal how far work on an image has come. ended is
+// to be called when it has.
+func (a *app) progressOn(verb, name string) (progress func(done, total int64), ended func()) {
+	shown := a.newProgress()
+	began := time.Now()
+	task := api.Task{ID: verb, Kind: "disk." + verb, Name: filepath.Base(name), Created: began}
+	task.Progress.Unit = "bytes"
+	return func(done, total int64) {
+		task.Progress.Done, task.Progress.Total = done, total
+		if passed := time.Since(began).Seconds(); passed > 0 {
+			task.Progress.Rate = int64(float64(done) / passed)
+		}
+		shown.update(task)
+	}, shown.close
+}
+
+// cancelled makes of the end of a context an error that a person understands.
+func cancelled(ctx context.Context, err error) error {
+	if err != nil && errors.Is(err, context.Canceled) && ctx.Err() != nil {
+		return errors.New("interrupted; nothing was left behind")
+	}
+	return err
+}
+
+// exactBytes is a size for people, with its exact value.
+func exactBytes(n int64) string { return fmt.Sprintf("%s (%d bytes)", human(n), n) }

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/internal/diskfile"
+)
+
+func (a *app) diskResizeCommand() *cobra.Command {
+	var f diskFlags
+	var shrink bool
+	c := &cobra.Command{
+		Use:   "resize FILE SIZE",
+		Short: "Make a disk longer, or with --shrink shorter",
+		Long: `Change the size of a disk. What is added reads as zeros. What --shrink cuts off is
+lost: shorten the guest's partitions and file systems before.`,
+		Example: "  panal disk resize web.vmdk 40G",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(_ *cobra.Command, args []string) error {
+			size, err := disk.ParseSize(args[1])
+			if err != nil {
+				return err
+			}
+			return a.changeImage("resize", args[0], f, func(img disk.Image) error {
+				if size < img.Size() && !shrink {
+					return disk.Usage("it has %d bytes now; what lies behind %d would be lost: say --shrink if that is meant", img.Size(), size)
+				}
+				if err := disk.Resize(img, size); err != nil {
+					return err
+				}
+				a.say("%s: %s", args[0], exactBytes(img.Size()))
+				return nil
+			})
+		},
+	}
+	f.register(c)
+	c.Flags().BoolVar(&shrink, "shrink", false, "allow the disk to become shorter")
+	return c
+}
+
+func (a *app) diskCompactCommand() *cobra.Command {
+	var f diskFlags
+	c := &cobra.Command{
+		Use:   "compact FILE",
+		Short: "Make an image's files smaller: without blocks that are zero or unused",
+		Long: `Give back, in place, the room of blocks that hold only zeros or that nothing uses.
+A guest frees blocks by writing zeros (zerofree, sdelete -z) or by discarding
+(fstrim). Broken off at any moment, the content is the same.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.changeImage("compact", args[0], f, func(img disk.Image) error {
+				compacter, ok := img.(disk.Compacter)
+				if !ok {
+					return disk.Unsupported(disk.Describe(img).Format, "images of this kind cannot be compacted in place; convert it to a new one")
+				}
+				progress, ended := a.progressOn("compact", args[0])
+				freed, err := compacter.Compact(cmd.Context(), progress)
+				ended()
+				if err != nil {
+					return err
+				}
+				a.say("%s: %s smaller", args[0], human(freed))
+				return nil
+			})
+		},
+	}
+	f.register(c)
+	return c
+}
+
+// changeImage opens an image for writing, and closes it when it is changed. Its
+// parents are opened too: what is zero, and may be freed, depends on them.
+func (a *app) changeImage(verb, name string, f diskFlags, change func(disk.Image) error) error {
+	img, err := a.place(f).Open(name, diskfile.OpenOptions{Format: f.format, Write: true})
+	if err != nil {
+		return failed(verb, name, err)
+	}
+	err = change(img)
+	if closeErr := img.Close(); err == nil {
+		err = closeErr
+	}
+	return failed(verb, name, err)
+}
+
+func (a *app) diskCommitCommand() *cobra.Command {
+	var f diskFlags
+	c := &cobra.Command{
+		Use:   "commit FILE",
+		Short: "Write what a differencing image holds into its parent",
+		Long: `Write what a differencing image holds into its parent, which then reads as the
+image does. The image itself stays, and may be deleted. Other images with the
+same parent are broken by that: there must be none.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			progress, ended := a.progressOn("commit", args[0])
+			into, err := a.place(f).Commit(cmd.Context(), args[0], f.format, progress)
+			ended()
+			if err != nil {
+				return failed("commit", args[0], err)
+			}
+			a.say("%s: written into %s", args[0], into)
+			return nil
+		},
+	}
+	f.register(c)
+	return c
+}
+
+func (a *app) diskRebaseCommand() *cobra.Command {
+	var f diskFlags
+	var parent, parentFormat string
+	var flatten, unsafe bool
+	c := &cobra.Command{
+		Use:   "rebase FILE (--parent PARENT | --flatten)",
+		Short: "Give a differencing image another parent, or none",
+		Long: `Give a differencing image another parent and keep its content: what differs between
+the old parent and the new is written into the image. --flatten takes everything
+in, so that it needs no parent. --unsafe only changes what the image calls its
+parent, for a parent that was moved or renamed.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if (parent == "") != flatten {
+				return usageError{"say either --parent or --flatten"}
+			}
+			progress, ended := a.progressOn("rebase", args[0])
+			err := a.place(f).Rebase(cmd.Context(), args[0], f.format, parent, parentFormat, unsafe, progress)
+			ended()
+			if err != nil {
+				return failed("rebase", args[0], err)
+			}
+			if flatten {
+				a.say("%s: it has no parent now", args[0])
+			} else {
+				a.say("%s: its parent is %s", args[0], parent)
+			}
+			return nil
+		},
+	}
+	f.register(c)
+	flags := c.Flags()
+	flags.StringVar(&parent, "parent", "", "the new parent")
+	flags.StringVar(&parentFormat, "parent-format", "", "the new parent's format; without it, the content tells")
+	flags.BoolVar(&flatten, "flatten", false, "take in all that the parents hold, and have none")
+	flags.BoolVar(&unsafe, "unsafe", false, "change the name of the parent only, and look at no content")
+	return c
+}

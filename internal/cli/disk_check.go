@@ -1,0 +1,248 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/internal/diskfile"
+)
+
+// errFound is the exit code of a check that found something; it has been told.
+type errFound struct{ what string }
+
+// Error says what was found.
+func (e errFound) Error() string { return e.what }
+
+func (a *app) diskCheckCommand() *cobra.Command {
+	var f diskFlags
+	c := &cobra.Command{
+		Use:   "check FILE",
+		Short: "Look through an image's own tables for what is wrong",
+		Long: `Look through an image's headers, tables, checksums and log, and change nothing.
+Exit code 1 means that something was found: damage, or space that nothing uses.
+Notes alone are no finding.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			img, err := a.place(f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true})
+			if err != nil {
+				return failed("check", args[0], err)
+			}
+			defer img.Close()
+			report, err := disk.Check(cmd.Context(), img)
+			if err != nil {
+				return failed("check", args[0], err)
+			}
+			if err := a.printReport(report); err != nil {
+				return err
+			}
+			if worst, any := report.Worst(); any && worst > disk.Note {
+				return failed("check", args[0], errFound{summary(report)})
+			}
+			a.say("%s: nothing is wrong; %s", args[0], plural(report.Allocated, "block"))
+			return nil
+		},
+	}
+	f.register(c)
+	return c
+}
+
+func (a *app) diskRepairCommand() *cobra.Command {
+	var f diskFlags
+	var yes bool
+	c := &cobra.Command{
+		Use:   "repair FILE [--yes]",
+		Short: "Mend what a check finds",
+		Long: `Mend what a check finds. Without --yes only what would be done is told. Make a
+copy of an image that matters before.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			img, err := a.place(f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Write: yes})
+			if err != nil {
+				return failed("repair", args[0], err)
+			}
+			err = a.repair(cmd.Context(), args[0], img, yes)
+			if closeErr := img.Close(); err == nil {
+				err = closeErr
+			}
+			return failed("repair", args[0], err)
+		},
+	}
+	f.register(c)
+	c.Flags().BoolVarP(&yes, "yes", "y", false, "do it")
+	return c
+}
+
+// repair tells what would be mended, or mends it.
+func (a *app) repair(ctx context.Context, name string, img disk.Image, yes bool) error {
+	before, err := disk.Check(ctx, img)
+	if err != nil {
+		return err
+	}
+	remedies := 0
+	for _, f := range before.Findings {
+		if f.Remedy != "" {
+			remedies++
+		}
+	}
+	if !yes || remedies == 0 {
+		if err := a.printReport(before); err != nil {
+			return err
+		}
+		worst, any := before.Worst()
+		switch {
+		case remedies > 0:
+			return errFound{fmt.Sprintf("%s could be mended; do it with --yes", plural(int64(remedies), "thing"))}
+		case any && worst > disk.Note:
+			return errFound{"nothing of that can be mended"}
+		}
+		a.say("%s: there is nothing to mend", name)
+		return nil
+	}
+	mended, err := disk.Repair(ctx, img)
+	if err != nil {
+		return err
+	}
+	if err := a.printReport(mended); err != nil {
+		return err
+	}
+	after, err := disk.Check(ctx, img)
+	if err != nil {
+		return err
+	}
+	if worst, any := after.Worst(); any && worst > disk.Note {
+		return errFound{"mended in part: " + summary(after) + " is left"}
+	}
+	a.say("%s: mended", name)
+	return nil
+}
+
+func (a *app) printReport(r disk.Report) error {
+	if a.json {
+		if r.Findings == nil {
+			r.Findings = []disk.Finding{}
+		}
+		return a.printJSON(r)
+	}
+	if len(r.Findings) == 0 {
+		return nil
+	}
+	rows := make([]table.Row, len(r.Findings))
+	for i, f := range r.Findings {
+		where := "-"
+		if f.Offset >= 0 {
+			where = fmt.Sprintf("%#x", f.Offset)
+		}
+		if f.File != "" {
+			where = printable(f.File) + " " + where
+		}
+		rows[i] = table.Row{f.Severity, where, printable(f.Reason), orDash(printable(f.Remedy))}
+	}
+	a.printTable(table.Row{"WHAT", "WHERE", "WHY", "REMEDY"}, rows)
+	if r.More > 0 {
+		a.note("and %d more", r.More)
+	}
+	return nil
+}
+
+// summary is what a report found, in a few words.
+func summary(r disk.Report) string {
+	damaged, leaked := 0, 0
+	for _, f := range r.Findings {
+		switch f.Severity {
+		case disk.Damage:
+			damaged++
+		case disk.Leak:
+			leaked++
+		case disk.Note:
+		}
+	}
+	text := plural(int64(damaged), "damage")
+	if leaked > 0 {
+		text += ", " + plural(int64(leaked), "leak")
+	}
+	if r.More > 0 {
+		text += fmt.Sprintf(", and %d more", r.More)
+	}
+	return text
+}
+
+func (a *app) diskCompareCommand() *cobra.Command {
+	var f diskFlags
+	var second string
+	var strict bool
+	c := &cobra.Command{
+		Use:   "compare A B",
+		Short: "Tell whether two images of any formats have the same content",
+		Long: `Tell whether guests would read the same in two images. Where one is longer, its
+rest counts as the same when it is zero, unless --strict.
+
+Exit codes: 0 the same, 1 different, 2 they could not be compared, 3 one was not
+found, 4 one is in use.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			found, err := a.compare(cmd.Context(), args, f, second)
+			if err != nil {
+				return troubled{failed("compare", args[0]+" with "+args[1], cancelled(cmd.Context(), err))}
+			}
+			if a.json {
+				if err := a.printJSON(found); err != nil {
+					return err
+				}
+			}
+			return a.tellDifference(args, found, strict)
+		},
+	}
+	f.register(c)
+	c.Flags().StringVarP(&second, "second-format", "F", "", "the format of B; without it, the content tells")
+	c.Flags().BoolVar(&strict, "strict", false, "the sizes must be the same too")
+	return c
+}
+
+func (a *app) compare(ctx context.Context, names []string, f diskFlags, second string) (disk.Difference, error) {
+	place := a.place(f)
+	one, err := place.Open(names[0], diskfile.OpenOptions{Format: f.format})
+	if err != nil {
+		return disk.Difference{}, err
+	}
+	defer one.Close()
+	two, err := place.Open(names[1], diskfile.OpenOptions{Format: second})
+	if err != nil {
+		return disk.Difference{}, err
+	}
+	defer two.Close()
+	progress, ended := a.progressOn("compare", names[0])
+	defer ended()
+	return disk.Compare(ctx, one, two, disk.CopyOptions{Progress: progress})
+}
+
+func (a *app) tellDifference(names []string, d disk.Difference, strict bool) error {
+	longer := ""
+	switch {
+	case d.Longer > 0:
+		longer = fmt.Sprintf("%s is %d bytes longer", names[0], d.Longer)
+	case d.Longer < 0:
+		longer = fmt.Sprintf("%s is %d bytes longer", names[1], -d.Longer)
+	}
+	switch {
+	case !d.Same:
+		return errFound{fmt.Sprintf("%s and %s differ, first at offset %d (%#x)", names[0], names[1], d.Offset, d.Offset)}
+	case strict && longer != "":
+		return errFound{fmt.Sprintf("%s and %s differ: %s", names[0], names[1], longer)}
+	case longer != "":
+		a.say("The content is the same; %s, by zeros.", longer)
+	default:
+		a.say("The content is the same.")
+	}
+	return nil
+}
+
+// troubled is an error of a comparison: its exit code must differ from that
+// of a difference.
+type troubled struct{ error }
+
+// Unwrap is the error itself.
+func (t troubled) Unwrap() error { return t.error }

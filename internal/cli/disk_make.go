@@ -1,0 +1,123 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/internal/diskfile"
+)
+
+func (a *app) diskCreateCommand() *cobra.Command {
+	var f diskFlags
+	var m diskfile.Make
+	var size string
+	var options []string
+	c := &cobra.Command{
+		Use:   "create FILE --size SIZE",
+		Short: "Make an empty image",
+		Long: `Make an empty image, or with --parent one that holds only what will differ from
+another. Without --format the name's extension decides. FILE must not exist
+unless --force is given; it appears when it is complete.`,
+		Example: `  panal disk create data.vdi --size 20G
+  panal disk create data.vmdk --format vmdk:twoGbMaxExtentSparse --size 20G
+  panal disk create child.qcow2 --parent base.vmdk
+  panal disk create fast.qcow2 --size 1T -o clusterSize=2M`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if size == "" && m.Parent == "" {
+				return usageError{"say how large the disk is to be, with --size"}
+			}
+			var err error
+			if size != "" {
+				if m.Size, err = disk.ParseSize(size); err != nil {
+					return err
+				}
+			}
+			if m.Options, err = parseOptions(options); err != nil {
+				return err
+			}
+			m.Format = f.format
+			info, err := a.place(f).Create(args[0], m)
+			if err != nil {
+				return failed("create", args[0], err)
+			}
+			if a.json {
+				return a.printJSON(imageJSON{args[0], info})
+			}
+			a.say("%s: %s, %s", args[0], formatText(info), human(info.Size))
+			return nil
+		},
+	}
+	f.register(c)
+	flags := c.Flags()
+	flags.Lookup("format").Usage = "the format, FORMAT or FORMAT:VARIANT; without it, the name's extension tells"
+	flags.StringVarP(&size, "size", "s", "", "how large the disk is; with --parent, as the parent unless given")
+	flags.StringVar(&m.Parent, "parent", "", "the image that it is to differ from, and which must not change any more")
+	flags.StringVar(&m.ParentFormat, "parent-format", "", "the parent's format; without it, the content tells")
+	flags.StringVar(&m.UUID, "uuid", "", "the image's identity; without it, a random one")
+	flags.BoolVar(&m.Replace, "force", false, "replace a file of that name")
+	registerOptions(c, &options)
+	return c
+}
+
+func (a *app) diskConvertCommand() *cobra.Command {
+	var f diskFlags
+	var m diskfile.Make
+	var snapshot string
+	var options []string
+	var compress bool
+	c := &cobra.Command{
+		Use:   "convert SOURCE DESTINATION",
+		Short: "Write the content of an image into a new one of any format",
+		Long: `Write what a guest would read in SOURCE, its parents included, into a new image.
+Ranges of zeros take no room there. DESTINATION may be - for standard output,
+for the variants that "panal disk formats" lists with PIPE. It must not exist
+unless --force is given, and appears when it is complete and durable; ^C leaves
+nothing.`,
+		Example: `  panal disk convert web.vmdk web.qcow2
+  panal disk convert web.qcow2 web.vmdk --to vmdk:streamOptimized
+  panal disk convert machine.ova/disk1.vmdk /dev/sdb --to raw
+  panal disk convert web.qcow2 small.qcow2 -o compression=zstd
+  panal disk convert web.vdi - --to raw | ssh host 'cat > web.raw'`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) (err error) {
+			if m.Options, err = parseOptions(options); err != nil {
+				return err
+			}
+			if compress && m.Options["compression"] == "" {
+				m.Options["compression"] = "zlib"
+			}
+			if args[1] == "-" && isTerminal(a.out) {
+				return usageError{"an image is not written to a terminal; redirect the output"}
+			}
+			place := a.place(f)
+			src, err := place.Open(args[0], diskfile.OpenOptions{Format: f.format, Snapshot: snapshot})
+			if err != nil {
+				return failed("convert", args[0], err)
+			}
+			defer src.Close()
+			progress, ended := a.progressOn("convert", args[0])
+			err = place.Convert(cmd.Context(), src, args[1], m, a.out, progress)
+			ended()
+			if err != nil {
+				return failed("convert", fmt.Sprintf("%s to %s", args[0], args[1]), cancelled(cmd.Context(), err))
+			}
+			if args[1] != "-" {
+				a.say("%s: %s", args[1], human(src.Size()))
+			}
+			return nil
+		},
+	}
+	f.registerPlace(c)
+	flags := c.Flags()
+	flags.StringVarP(&f.format, "from", "f", "", "the source's format; without it, the content tells")
+	flags.StringVarP(&m.Format, "to", "t", "", "the new image's format, FORMAT or FORMAT:VARIANT; without it, the name's extension tells")
+	flags.StringVar(&snapshot, "snapshot", "", "convert an earlier state that the image holds, by its ID or name")
+	flags.Bool("flatten", true, "take in what the parents hold; it is always done")
+	flags.BoolVarP(&compress, "compress", "c", false, "compress the new image's blocks, as -o compression=zlib")
+	flags.BoolVar(&m.Replace, "force", false, "replace a file of that name")
+	registerOptions(c, &options)
+	return c
+}

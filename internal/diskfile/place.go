@@ -1,0 +1,153 @@
+package diskfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/formats"
+	"github.com/panalvm/panal/disk/hostfs"
+)
+
+// Place says where images may be and refer to.
+type Place struct {
+	Allow    []string  // directories that images may refer to, besides their own
+	Anywhere bool      // they may refer to any file
+	Stdin    io.Reader // what "-" is
+
+	opened func(name string, img disk.Image) // as disk.Options.Opened
+}
+
+// OpenOptions say how an image is to be opened.
+type OpenOptions struct {
+	Format   string // its format; "" to look at its content
+	Write    bool
+	Alone    bool   // without its parent
+	Unlocked bool   // also while a machine writes to it
+	Snapshot string // a snapshot within it
+}
+
+// Open opens the image that a name means.
+func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
+	options := disk.Options{
+		Formats: formats.All(), Format: o.Format, Write: o.Write, Alone: o.Alone, Snapshot: o.Snapshot, Opened: p.opened,
+	}
+	if name == "-" {
+		return p.openStream(o, options)
+	}
+	path, files, err := p.find(name)
+	if err != nil {
+		return nil, err
+	}
+	files.Unlocked = o.Unlocked
+	options.FS = files
+	return disk.Open(path, options)
+}
+
+// find gives the path that a name means and the files that may be reached from
+// there.
+func (p Place) find(name string) (string, *hostfs.FS, error) {
+	path, err := filepath.Abs(name)
+	if err != nil {
+		return "", nil, err
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if path, err = bundle(path); err != nil {
+			return "", nil, err
+		}
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	files, err := p.around(archive(path))
+	return path, files, err
+}
+
+// around is what an image at path may refer to.
+func (p Place) around(path string) (*hostfs.FS, error) {
+	if p.Anywhere {
+		return hostfs.Everywhere(), nil
+	}
+	files, err := hostfs.Beside(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, dir := range p.Allow {
+		if err := files.Allow(dir); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// bundle is the file that describes a bundle of Parallels.
+func bundle(dir string) (string, error) {
+	const descriptor = "DiskDescriptor.xml"
+	path := filepath.Join(dir, descriptor)
+	if _, err := os.Stat(path); err != nil {
+		return "", &fs.PathError{Op: "open", Path: dir, Err: fmt.Errorf("it is a directory, and no Parallels bundle: it has no %s", descriptor)}
+	}
+	return path, nil
+}
+
+// archive is the part of a path that is a file: of "a.ova/b.vmdk", the
+// archive.
+func archive(path string) string {
+	for at := path; ; at = filepath.Dir(at) {
+		info, err := os.Stat(at)
+		if err == nil && info.Mode().IsRegular() {
+			return at
+		}
+		if err == nil || len(at) <= 1 {
+			return path
+		}
+	}
+}
+
+// openStream takes in what can be read only once, into a file without a name.
+func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, error) {
+	if o.Write {
+		return nil, disk.Usage("standard input cannot be written to")
+	}
+	stage := hostfs.NewStage(hostfs.Everywhere())
+	defer stage.Abort()
+	spool, err := stage.Create(filepath.Join(os.TempDir(), "standard-input"))
+	if err != nil {
+		return nil, err
+	}
+	if err := pour(spool, p.Stdin); err != nil {
+		return nil, errors.Join(fmt.Errorf("read standard input: %w", err), spool.Close())
+	}
+	options.FS = disk.NoFS{}
+	return disk.OpenFile(spool, "standard input", options)
+}
+
+// pour writes a stream to a file, and leaves holes where it is zero.
+func pour(f disk.File, from io.Reader) error {
+	buffer := make([]byte, 1<<20)
+	var off int64
+	for {
+		n, err := io.ReadFull(from, buffer)
+		if !zero(buffer[:n]) {
+			if _, err := f.WriteAt(buffer[:n], off); err != nil {
+				return err
+			}
+		}
+		off += int64(n)
+		if err == io.EOF || err == io.ErrUnexpectedEOF {
+			return f.Truncate(off)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func zero(p []byte) bool {
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
+}
