@@ -30,6 +30,9 @@ var Format = &disk.Format{
 	},
 	Probe: probe,
 	Open:  open,
+
+	Create: create,
+	Stream: stream,
 }
 
 // probe looks for the signature and a header.

@@ -12,14 +12,17 @@ import (
 // image is an open VHDX. The package comment has the order of its locks.
 type image struct {
 	shape
-	file    disk.File // what is read: the file itself, or an overlay with its log
-	parent  disk.Image
-	write   bool
-	creator string
-	replays int // entries of the log that had to be replayed
-	bytes   atomic.Int64
+	file     disk.File // what is read: the file itself, or an overlay with its log
+	parent   disk.Image
+	borrowed bool // the parent is its caller's and stays open
+	write    bool
+	creator  string
+	replays  int          // entries of the log that had to be replayed
+	bytes    atomic.Int64 // of the disk
 
-	flushing sync.Mutex // one flush at a time; guards journal and changed
+	markedFile, markedData atomic.Bool // the GUIDs were changed; see mark
+
+	flushing sync.Mutex // one flush at a time; guards journal
 	journal  *journal   // nil unless open for writing
 
 	data sync.RWMutex // shared by those who use places in the file; guards nothing itself
@@ -206,7 +209,7 @@ func (m *image) Close() error {
 		failed = errors.Join(m.Sync(), m.finish())
 	}
 	failed = errors.Join(failed, m.file.Close())
-	if m.parent != nil {
+	if m.parent != nil && !m.borrowed {
 		failed = errors.Join(failed, m.parent.Close())
 	}
 	return failed

@@ -27,8 +27,7 @@ type journal struct {
 	pos      int64
 	sequence uint64 // of the newest entry, 0 before the first
 	named    bool   // the ruling header names the log
-	loose    bool   // the ruling header is not durable
-	marked   bool   // the file's and the data's GUIDs were changed
+	loose    bool   // the ruling header or the first entry is not durable
 }
 
 func newJournal(f disk.File, h headers) (*journal, error) {
@@ -37,6 +36,9 @@ func newJournal(f disk.File, h headers) (*journal, error) {
 	}
 	return &journal{file: f, place: span{h.logOffset, h.logLength}, id: newGUID()}, nil
 }
+
+// renew makes all entries so far invalid.
+func (j *journal) renew() { j.id, j.sequence = newGUID(), 0 }
 
 // capacity is how many sectors an entry takes at most: half of the log, so
 // that the entry before is still whole when this one is torn.
