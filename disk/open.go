@@ -20,6 +20,15 @@ type Options struct {
 	Alone    bool      // without its parent: what it lacks reads as zeros
 	Snapshot string    // an ID or a name of Snapshotter.Snapshots, to be opened instead of the current state; read-only
 	MaxDepth int       // the longest chain; 0 is DefaultDepth
+	// Opened, when set, is told of each image of the chain that was opened, by
+	// what name, a parent before its child.
+	Opened func(name string, img Image)
+}
+
+func (o Options) opened(name string, img Image) {
+	if o.Opened != nil {
+		o.Opened(name, img)
+	}
 }
 
 // Open opens the image that is named, with its parents.
@@ -27,7 +36,11 @@ func Open(name string, o Options) (Image, error) {
 	if o.MaxDepth == 0 {
 		o.MaxDepth = DefaultDepth
 	}
-	return (&chain{options: o}).open(name, o.Format, o.Write)
+	img, err := (&chain{options: o}).open(name, o.Format, o.Write)
+	if err == nil {
+		o.opened(name, img)
+	}
+	return img, err
 }
 
 // OpenFile opens an image in a file that is open already; name is what it is
@@ -84,6 +97,10 @@ func (s *Source) OpenSibling(ref string) (File, error) {
 	}
 	return s.chain.options.FS.Open(name, s.Write)
 }
+
+// FS is where the image's files are, for a format that makes or removes some
+// of them when the image changes its size.
+func (s *Source) FS() FS { return s.chain.options.FS }
 
 // Probe says what a sample would be taken for.
 func (s *Source) Probe(sample Sample) (*Format, Confidence) {
@@ -198,12 +215,15 @@ func (c *chain) candidates(from string, ref ParentRef) (names []string, failures
 
 func (c *chain) candidate(name string, ref ParentRef) (Image, error) {
 	img, err := c.open(name, ref.Format, false)
-	if err != nil || ref.Accept == nil {
-		return img, err
+	if err != nil {
+		return nil, err
 	}
-	if err := ref.Accept(img); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), img.Close())
+	if ref.Accept != nil {
+		if err := ref.Accept(img); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", name, err), img.Close())
+		}
 	}
+	c.options.opened(name, img)
 	return img, nil
 }
 
