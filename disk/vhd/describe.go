@@ -1,0 +1,93 @@
+package vhd
+
+import (
+	"fmt"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// Describe tells what footer and header tell.
+func (m *image) Describe() disk.Info {
+	m.layout.RLock()
+	defer m.layout.RUnlock()
+	m.alloc.Lock()
+	defer m.alloc.Unlock()
+	info := m.foot.describe(m.geo.size)
+	info.BlockSize = m.geo.block
+	info.Allocated = allocated(m.file, m.fileEnd.Load())
+	if m.based {
+		info.Parent = m.link()
+	}
+	if m.batmap != nil {
+		info.Details = append(info.Details, disk.Detail{Name: "batmap", Value: "XenServer's"})
+	}
+	return info
+}
+
+// link is how the image names its parent.
+func (m *image) link() *disk.Link {
+	l := &disk.Link{UUID: m.head.parentID().String(), Format: name}
+	if paths, err := parentPaths(m.file, m.head); err == nil && len(paths) > 0 {
+		l.Name, l.Others = paths[0], paths[1:]
+	}
+	return l
+}
+
+// Describe tells what the footer tells.
+func (m *flat) Describe() disk.Info {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	info := m.foot.describe(m.size)
+	info.Allocated = allocated(m.file, m.tailAt+footerSize)
+	return info
+}
+
+func (f footer) describe(size int64) disk.Info {
+	g := f.geometry()
+	info := disk.Info{
+		Format: name, Variant: f.variant(), Version: fmt.Sprintf("%d.%d", f.u32(atVersion)>>16, f.u32(atVersion)&0xffff),
+		Size: size, SectorSize: sector, UUID: f.id().String(), Creator: f.creatorName(), Created: f.created(), Geometry: &g,
+		Details: []disk.Detail{
+			{Name: "creator version", Value: fmt.Sprintf("%d.%d", f.u32(atCreatorVer)>>16, f.u32(atCreatorVer)&0xffff)},
+			{Name: "creator's system", Value: fmt.Sprintf("%q", f[atHostOS:atHostOS+4])},
+			{Name: "size goes by", Value: f.sizeRule(size)},
+		},
+	}
+	if size != f.current() {
+		info.Details = append(info.Details, disk.Detail{Name: "current size", Value: fmt.Sprint(f.current())})
+	}
+	if f[atSaved] != 0 {
+		info.Details = append(info.Details, disk.Detail{Name: "saved state", Value: "yes"})
+	}
+	if f[atHidden] != 0 && f.creator() == "tap\x00" {
+		info.Details = append(info.Details, disk.Detail{Name: "hidden", Value: "yes"})
+	}
+	return info
+}
+
+func (f footer) sizeRule(size int64) string {
+	if f.sizedByNumber() || f.geometry().Size() != size {
+		return "current size"
+	}
+	return "geometry"
+}
+
+func (f footer) variant() string {
+	switch f.kind() {
+	case kindFixed:
+		return fixed
+	case kindDiff:
+		return differencing
+	}
+	return dynamic
+}
+
+// allocated is what a file occupies.
+func allocated(f disk.File, length int64) int64 {
+	if a, ok := f.(disk.Allocated); ok {
+		if n, err := a.Allocated(); err == nil {
+			return n
+		}
+	}
+	return length
+}

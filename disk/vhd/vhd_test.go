@@ -1,0 +1,19 @@
+package vhd_test
+
+import (
+	"testing"
+
+	"github.com/panalvm/panal/disk/disktest"
+	"github.com/panalvm/panal/disk/vhd"
+)
+
+// small makes images of many blocks quick to test.
+var small = map[string]string{"blockSize": "64K"}
+
+func TestDynamic(t *testing.T) {
+	disktest.Run(t, disktest.Subject{Format: vhd.Format, Variant: "dynamic", Options: small, Block: 64 << 10})
+}
+
+func TestFixed(t *testing.T) {
+	disktest.Run(t, disktest.Subject{Format: vhd.Format, Variant: "fixed", Block: 64 << 10})
+}
