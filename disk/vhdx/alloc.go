@@ -1,24 +1,66 @@
 package vhdx
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// maxSurvey is up to how many blocks an image may have for its gaps to be
+// looked for before the first block is added. Of greater ones Compact finds them.
+const maxSurvey = 1 << 20
 
 // take finds room for up to n units in a row and tells for how many it did.
 // What it gives reads as zeros. m.mu must be held.
 func (m *image) take(n, unit int64) (host, got int64) {
-	for i, s := range m.free {
-		if s.length < unit {
-			continue
-		}
-		got = min(n, s.length/unit)
-		m.free[i] = span{s.off + got*unit, s.length - got*unit}
-		if m.free[i].length == 0 {
-			m.free = slices.Delete(m.free, i, i+1)
-		}
-		return s.off, got
+	if host, got = fit(&m.free, n, unit); got > 0 {
+		return host, got
+	}
+	if host, got = fit(&m.stale, n, unit); got > 0 && disk.PunchHole(m.file, host, got*unit) == nil {
+		return host, got
 	}
 	host = m.end
 	m.end += n * unit
 	return host, n
+}
+
+// fit takes up to n units off the first span that has room.
+func fit(list *[]span, n, unit int64) (host, got int64) {
+	for i, s := range *list {
+		if s.length < unit {
+			continue
+		}
+		got = min(n, s.length/unit)
+		(*list)[i] = span{s.off + got*unit, s.length - got*unit}
+		if (*list)[i].length == 0 {
+			*list = slices.Delete(*list, i, i+1)
+		}
+		return s.off, got
+	}
+	return 0, 0
+}
+
+// findGaps looks for ranges of the file that nothing used when it was opened.
+// Nothing durable points to them, but what they hold is old. m.mu must not be held, and
+// nothing have been allocated.
+func (m *image) findGaps() {
+	if m.blocks(m.Size()) > maxSurvey {
+		return
+	}
+	used, err := m.usage()
+	if err != nil {
+		return // a check says what is wrong; new blocks go to the end
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for at := headerSection; at < m.end; {
+		g := used.gap(at, m.end)
+		if g.length == 0 {
+			return
+		}
+		m.stale = append(m.stale, g)
+		at = g.end()
+	}
 }
 
 // release gives up a place in the file. It is used again after the next

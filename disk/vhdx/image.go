@@ -37,6 +37,7 @@ type image struct {
 	end      int64  // of what is used of the file; new blocks are put here
 	free     []span // given back, and read as zeros
 	freed    []span // given back, not yet to be used again
+	stale    []span // not used when the image was opened; hold old data
 	closed   bool
 }
 

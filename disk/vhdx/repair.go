@@ -13,7 +13,7 @@ func (m *image) Repair(ctx context.Context) (disk.Report, error) {
 	c := &checker{image: m, mend: true}
 	err := m.alone(false, func() error {
 		m.mu.Lock()
-		c.used = newUnits(m.end)
+		c.used, m.stale = newUnits(m.end), nil // what is stale is found to be leaked
 		err := c.all(ctx)
 		m.mu.Unlock()
 		if err != nil {

@@ -181,6 +181,7 @@ func (m *image) forgo(index, length int64) error {
 	e, err := m.pages.entryAt(at)
 	if err == nil && e.present() && m.placeable(span{e.host(), mib}, index) == nil {
 		m.release(span{e.host(), length})
+		m.pages.forget(span{e.host(), length})
 	}
 	if err == nil && e != 0 {
 		err = m.pages.setEntry(at, 0)

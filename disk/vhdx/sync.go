@@ -249,7 +249,9 @@ func (m *image) markLocked(data bool) error {
 	if err != nil {
 		return err
 	}
-	m.markedFile.Store(true)
+	if !m.markedFile.Swap(true) {
+		m.findGaps()
+	}
 	if data {
 		m.markedData.Store(true)
 	}
