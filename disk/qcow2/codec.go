@@ -1,0 +1,191 @@
+package qcow2
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+)
+
+// zlibWindow is how far back deflated clusters may refer. The spec does not
+// say; QEMU opens its inflater with 12 window bits.
+const zlibWindow = 1 << 12
+
+// codec compresses and decompresses clusters. It may be used by many
+// goroutines.
+type codec struct {
+	kind    uint8
+	cluster int64
+
+	inflaters, deflaters sync.Pool
+	buffers              sync.Pool // of *[]byte, for compressed clusters
+	recent               recent
+	zstdOnce             sync.Once
+	zstdErr              error
+	decoder              *zstd.Decoder
+	encoder              *zstd.Encoder
+}
+
+func newCodec(kind uint8, cluster int64) *codec { return &codec{kind: kind, cluster: cluster} }
+
+// buffer is a buffer of n bytes at least, to be put back into buffers.
+func (c *codec) buffer(n int) *[]byte {
+	p, _ := c.buffers.Get().(*[]byte)
+	if p == nil || len(*p) < n {
+		b := make([]byte, max(n, int(c.cluster)))
+		p = &b
+	}
+	return p
+}
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) }
+
+// inflater is a decoder that is used again and again.
+type inflater struct {
+	source bytes.Reader
+	reader io.ReadCloser
+}
+
+// deflater is an encoder that is used again and again.
+type deflater struct {
+	into   appender
+	writer *flate.Writer
+}
+
+// appender is an io.Writer that appends to a slice.
+type appender struct{ bytes []byte }
+
+// Write appends.
+func (a *appender) Write(p []byte) (int, error) {
+	a.bytes = append(a.bytes, p...)
+	return len(p), nil
+}
+
+// decompress fills dst, a whole cluster, from src, which may be longer than
+// what belongs to the cluster.
+func (c *codec) decompress(dst, src []byte) error {
+	if c.kind == compressionZstd {
+		return c.unzstd(dst, src)
+	}
+	in, _ := c.inflaters.Get().(*inflater)
+	if in == nil {
+		in = &inflater{}
+		in.reader = flate.NewReader(&in.source)
+	}
+	defer c.inflaters.Put(in)
+	in.source.Reset(src)
+	if err := in.reader.(flate.Resetter).Reset(&in.source, nil); err != nil {
+		return err
+	}
+	if _, err := io.ReadFull(in.reader, dst); err != nil {
+		return fmt.Errorf("deflate: %w", err)
+	}
+	return nil
+}
+
+func (c *codec) unzstd(dst, src []byte) error {
+	if err := c.startZstd(); err != nil {
+		return err
+	}
+	for done := 0; done < len(dst); { // QEMU takes several frames in a row, and so do we
+		n, err := zstdFrame(src)
+		if err != nil {
+			return err
+		}
+		got, err := c.decoder.DecodeAll(src[:n], dst[done:done:len(dst)])
+		switch {
+		case err != nil:
+			return fmt.Errorf("zstd: %w", err)
+		case len(got) == 0:
+			return errors.New("zstd: an empty frame")
+		case len(got) > len(dst)-done:
+			return fmt.Errorf("zstd: more than %d bytes", len(dst))
+		}
+		done += len(got)
+		src = src[n:]
+	}
+	return nil
+}
+
+func (c *codec) startZstd() error {
+	c.zstdOnce.Do(func() {
+		c.decoder, c.zstdErr = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(uint64(max(c.cluster, 1<<20))))
+		if c.zstdErr == nil {
+			c.encoder, c.zstdErr = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithWindowSize(int(max(c.cluster, zstd.MinWindowSize))))
+		}
+	})
+	return c.zstdErr
+}
+
+// compress appends the compressed form of a cluster to dst.
+func (c *codec) compress(dst, cluster []byte) ([]byte, error) {
+	if c.kind == compressionZstd {
+		if err := c.startZstd(); err != nil {
+			return nil, err
+		}
+		return c.encoder.EncodeAll(cluster, dst), nil
+	}
+	d, _ := c.deflaters.Get().(*deflater)
+	if d == nil {
+		d = &deflater{}
+		var err error
+		if d.writer, err = flate.NewWriterWindow(&d.into, zlibWindow); err != nil {
+			return nil, err
+		}
+	}
+	defer c.deflaters.Put(d)
+	d.into.bytes = dst
+	d.writer.Reset(&d.into)
+	if _, err := d.writer.Write(cluster); err != nil {
+		return nil, err
+	}
+	if err := d.writer.Close(); err != nil {
+		return nil, err
+	}
+	out := d.into.bytes
+	d.into.bytes = nil
+	return out, nil
+}
+
+// zstdFrame is the length of the frame that src begins with. What follows it in
+// the sector belongs to others (RFC 8878, sections 3.1.1.1 and 3.1.1.2).
+func zstdFrame(src []byte) (int, error) {
+	short := errors.New("zstd: the frame is cut short")
+	if len(src) < 6 {
+		return 0, short
+	}
+	if src[0] != 0x28 || src[1] != 0xb5 || src[2] != 0x2f || src[3] != 0xfd {
+		return 0, errors.New("zstd: no frame begins here")
+	}
+	descriptor := src[4]
+	at := 5 + []int{0, 1, 2, 4}[descriptor&3] + []int{0, 2, 4, 8}[descriptor>>6]
+	single := descriptor&0x20 != 0
+	if !single {
+		at++
+	} else if descriptor>>6 == 0 {
+		at++
+	}
+	for last := false; !last; {
+		if at+3 > len(src) {
+			return 0, short
+		}
+		block := int(src[at]) | int(src[at+1])<<8 | int(src[at+2])<<16
+		last = block&1 != 0
+		n := block >> 3
+		if block>>1&3 == 1 { // a byte repeated
+			n = 1
+		}
+		at += 3 + n
+	}
+	if descriptor&4 != 0 {
+		at += 4
+	}
+	if at > len(src) {
+		return 0, short
+	}
+	return at, nil
+}

@@ -1,0 +1,58 @@
+package qcow2_test
+
+import (
+	"testing"
+
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
+	"github.com/panalvm/panal/disk/qcow2"
+)
+
+// kinds are options of Create that change how the image is written.
+var kinds = []map[string]string{
+	{},
+	{"compat": "v2"},
+	{"clusterSize": "512"},
+	{"clusterSize": "2M"},
+	{"clusterSize": "4096", "refcountBits": "1"},
+	{"clusterSize": "512", "refcountBits": "64"},
+	{"extendedL2": "on"},
+	{"extendedL2": "on", "clusterSize": "16K"},
+	{"compression": "zstd"},
+	{"dataFile": "content.data"},
+	{"dataFile": "content.data", "dataFileRaw": "on"},
+}
+
+func label(o map[string]string) string {
+	s := "default"
+	for _, name := range []string{"compat", "clusterSize", "refcountBits", "extendedL2", "compression", "dataFile", "dataFileRaw"} {
+		if v, ok := o[name]; ok {
+			s += "," + name + "=" + v
+		}
+	}
+	return s
+}
+
+func TestConformance(t *testing.T) {
+	for _, o := range kinds {
+		t.Run(label(o), func(t *testing.T) {
+			format := qcow2.Format
+			if o["dataFileRaw"] != "" || o["dataFile"] != "" {
+				format = parentless()
+			}
+			block, err := disk.ParseSize(o["clusterSize"])
+			if err != nil {
+				block = 64 << 10
+			}
+			disktest.Run(t, disktest.Subject{Format: format, Options: o, Block: block})
+		})
+	}
+}
+
+// parentless is the format without differencing images: their names for the
+// data file would be the same.
+func parentless() *disk.Format {
+	f := *qcow2.Format
+	f.Variants = []disk.Variant{{Create: true, Write: true}}
+	return &f
+}
