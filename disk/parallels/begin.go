@@ -61,7 +61,16 @@ func (x *expanding) clearTable(from, to int64) error {
 	if from >= to {
 		return nil
 	}
-	if err := disk.Zero(writer{x.file}, entryAt(from), 4*(to-from)); err != nil {
+	size, err := x.file.Size()
+	if err != nil {
+		return err
+	}
+	if end := entryAt(to); size < end {
+		if err := x.file.Truncate(end); err != nil {
+			return err
+		}
+	}
+	if err := disk.PunchHole(x.file, entryAt(from), 4*(to-from)); err != nil {
 		return err
 	}
 	x.bat.Drop()
@@ -104,7 +113,7 @@ func (x *expanding) recycle() error {
 		return nil
 	}
 	x.mu.Lock() // wait for those who still read from there
-	x.mu.Unlock()
+	defer x.mu.Unlock()
 	x.space.pending = nil
 	for _, r := range given {
 		x.space.give(r)
@@ -135,6 +144,11 @@ func (x *expanding) finish() error {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.space.dropTail() {
+		if err := x.file.Truncate(x.space.end); err != nil {
+			return err
+		}
+	}
 	h := x.h
 	h.inUse = inUseClosed
 	if h.extOff != 0 {
@@ -144,12 +158,3 @@ func (x *expanding) finish() error {
 	x.begun.Store(false)
 	return err
 }
-
-// writer lets package disk write zeros to a file.
-type writer struct{ disk.File }
-
-// Size is the most that a file can have: writing zeros may make it longer.
-func (w writer) Size() int64 { return 1<<63 - 1 }
-
-// CanWrite is true.
-func (w writer) CanWrite() bool { return true }

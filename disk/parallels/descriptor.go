@@ -26,7 +26,6 @@ const maxImages = 4096
 // descriptor is a DiskDescriptor.xml.
 type descriptor struct {
 	root      *element
-	version   string
 	uid, name string
 	size      int64 // bytes
 	geometry  disk.Geometry

@@ -128,6 +128,9 @@ func (h held) Map(off, n int64) (disk.Extent, error) { return h.mapLocked(off, n
 func (x *expanding) mapLocked(off, n int64) (disk.Extent, error) {
 	cluster := x.h.cluster()
 	index, within := off/cluster, off%cluster
+	if index >= int64(x.h.entries) { // a header may lie about the size by any factor
+		return disk.Extent{Off: off, Len: n}, nil
+	}
 	first, err := x.place(index)
 	if err != nil {
 		return disk.Extent{}, err

@@ -6,7 +6,7 @@ import (
 	"github.com/panalvm/panal/disk"
 )
 
-// Resize changes the size of the disk.
+// Resize changes the size of the disk. The files of a bundle are not resized.
 func (x *expanding) Resize(size int64) error {
 	if !x.write {
 		return disk.ErrReadOnly
@@ -48,9 +48,6 @@ func (x *expanding) grow(old, size int64) error {
 	if err := x.clearTable(from, int64(h.entries)); err != nil {
 		return err
 	}
-	if err := x.hideParent(old, size); err != nil {
-		return err
-	}
 	return x.setHeader(h)
 }
 
@@ -63,36 +60,6 @@ func (x *expanding) setHeader(h header) error {
 	}
 	x.size.Store(h.size())
 	return nil
-}
-
-// hideParent makes clusters for what is added to a child where its parent
-// goes on, for it is to be zero. Their entries are not part of the BAT yet.
-func (x *expanding) hideParent(old, size int64) error {
-	if x.parent == nil || x.parent.Size() <= old {
-		return nil
-	}
-	cluster := x.h.cluster()
-	if within := old % cluster; within != 0 {
-		e, err := x.mapLocked(old, cluster-within)
-		if err != nil {
-			return err
-		}
-		if e.State == disk.Unallocated {
-			if err := x.allocateZeros(e); err != nil {
-				return err
-			}
-		}
-	}
-	for i := ceilDiv(old, cluster); i*cluster < min(size, x.parent.Size()); i++ {
-		at, err := x.space.extend(cluster)
-		if err != nil {
-			return err
-		}
-		if err := x.point(i, at, 1); err != nil {
-			return err
-		}
-	}
-	return x.syncLocked()
 }
 
 // zeroTail clears what the last cluster holds behind the disk's end.

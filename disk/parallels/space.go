@@ -1,9 +1,11 @@
 package parallels
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"github.com/panalvm/panal/disk"
 )
@@ -60,6 +62,16 @@ func (s *space) give(r run) {
 		return
 	}
 	s.free = append(s.free, r)
+}
+
+// dropTail gives up free places at the end of the file.
+func (s *space) dropTail() (changed bool) {
+	slices.SortFunc(s.free, func(a, b run) int { return cmp.Compare(a.off, b.off) })
+	for last := len(s.free) - 1; last >= 0 && s.free[last].off+s.free[last].n == s.end; last-- {
+		s.end, s.free = s.free[last].off, s.free[:last]
+		changed = true
+	}
+	return changed
 }
 
 // maxPlaces is how many places for clusters are watched: 32 MiB of bits. A file that
