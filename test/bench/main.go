@@ -29,6 +29,7 @@ var parts = []part{
 	{"start", "from start to the guest's first serial output", measureStart},
 	{"save", "saving a running machine, and going on", measureSave},
 	{"cli", "the command line, and create", measureCLI},
+	{"disk", "converting disk images", measureDisk},
 	{"many", "the daemon with 0, 1,000 and 10,000 machines", measureMany},
 }
 
