@@ -20,7 +20,7 @@ const splitSize = 2<<30 - 64<<10
 
 // create makes an image and opens it.
 func create(t *disk.Target) (disk.Image, error) {
-	m := &image{kind: t.Variant.Name, write: true, parent: t.Parent, borrowed: true, parts: []*part{{file: t.File}}}
+	m := &image{name: t.Name, fs: t.FS, kind: t.Variant.Name, write: true, parent: t.Parent, borrowed: true, parts: []*part{{file: t.File}}}
 	if err := m.build(t); err != nil {
 		for _, p := range m.parts {
 			err = errors.Join(err, p.file.Close())
@@ -93,7 +93,7 @@ func (m *image) buildMonolithic(t *disk.Target) error {
 	if m.kind == kindStream {
 		return m.buildStream(t)
 	}
-	l, err := newLayout(t, t.Size, descriptorRoom)
+	l, err := newLayout(t.Size, descriptorRoom, t.Int(optGrain), t.On(optZeroed))
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (m *image) buildApart(t *disk.Target, lines []descriptor.Extent) error {
 		}
 		p := &part{ref: line.File, file: f}
 		m.parts = append(m.parts, p)
-		if err := m.fillExtent(t, p, line); err != nil {
+		if err := fillFile(p, line, t.Int(optGrain), t.On(optZeroed)); err != nil {
 			return fmt.Errorf("extent %q: %w", line.File, err)
 		}
 		if err := m.attach(p, i, line); err != nil {
@@ -131,13 +131,13 @@ func (m *image) buildApart(t *disk.Target, lines []descriptor.Extent) error {
 	return err
 }
 
-// fillExtent makes an empty extent in a file, durably.
-func (m *image) fillExtent(t *disk.Target, p *part, line descriptor.Extent) error {
+// fillFile makes an empty extent in a file, durably.
+func fillFile(p *part, line descriptor.Extent, grain int64, zeroed bool) error {
 	size := line.Sectors * sector
 	if line.Type != "SPARSE" {
 		return errors.Join(p.file.Truncate(size), p.file.Sync())
 	}
-	l, err := newLayout(t, size, 0)
+	l, err := newLayout(size, 0, grain, zeroed)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/google/uuid"
+
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/vmdk/descriptor"
 )
@@ -116,4 +118,48 @@ func plainUUID(text string) (string, bool) {
 		return "", false
 	}
 	return digits[:8] + "-" + digits[8:12] + "-" + digits[12:16] + "-" + digits[16:20] + "-" + digits[20:], true
+}
+
+// SetUUID gives the image another identity, where VirtualBox keeps it.
+func (m *image) SetUUID(id string) error {
+	if !m.write {
+		return disk.ErrReadOnly
+	}
+	if id == "" {
+		id = uuid.NewString()
+	}
+	id, ok := plainUUID(id)
+	if !ok {
+		return disk.Usage("that is not a UUID; it must be like 123e4567-e89b-12d3-a456-426614174000")
+	}
+	return m.edit(func(d *descriptor.Descriptor) error { return d.Set(keyUUID, id) })
+}
+
+// SetParent names another parent, or none.
+func (m *image) SetParent(parent disk.Image, hint, _ string) error {
+	if !m.write {
+		return disk.ErrReadOnly
+	}
+	if m.kind != kindSparse && m.kind != kindSplitSparse && parent != nil {
+		return disk.Unsupported(name, "images of the kind %s cannot have a parent", m.kind)
+	}
+	err := m.edit(func(d *descriptor.Descriptor) error {
+		for _, key := range []string{keyParentUUID, keyParentModified} { // VirtualBox's, of the parent before
+			d.Delete(key)
+		}
+		if parent == nil {
+			d.Delete(keyHint)
+			return d.Set("parentCID", descriptor.NoParent.String())
+		}
+		return nameParent(d, parent, hint)
+	})
+	if err == nil {
+		m.shape.Lock()
+		defer m.shape.Unlock()
+		m.link = nil
+		if parent != nil {
+			m.link = &disk.Link{Name: hint, Format: name}
+		}
+	}
+	return err
 }

@@ -13,7 +13,9 @@ import (
 // image is a disk of one or several extents.
 type image struct {
 	kind   string // its createType
-	home   home   // where the descriptor is stored
+	name   string // of its file, in fs
+	fs     disk.FS
+	home   home // where the descriptor is stored
 	parts  []*part
 	parent disk.Image
 	// borrowed says that the parent is the caller's, and stays open.

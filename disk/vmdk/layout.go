@@ -24,13 +24,14 @@ type layout struct {
 	gd     int64 // sectors of a directory
 }
 
-// newLayout lays an extent for size bytes out.
-func newLayout(t *disk.Target, size, room int64) (layout, error) {
+// newLayout lays an extent for size bytes out, with room for a descriptor, in
+// sectors. zeroed is whether its tables are to know grains of zeros.
+func newLayout(size, room, grainSize int64, zeroed bool) (layout, error) {
 	h := header{
 		version: 1, flags: flagNewlines | flagRedundant, capacity: uint64(size / sector),
-		grain: uint64(t.Int(optGrain) / sector), entries: tableEntries,
+		grain: uint64(grainSize / sector), entries: tableEntries,
 	}
-	if t.On(optZeroed) {
+	if zeroed {
 		h.version, h.flags = 2, h.flags|flagZeroed
 	}
 	l := layout{header: h, tables: h.tables()}
@@ -45,7 +46,7 @@ func newLayout(t *disk.Target, size, room int64) (layout, error) {
 	grain := int64(h.grain)
 	l.header.overhead = uint64((end + grain - 1) / grain * grain)
 	if l.header.overhead >= 1<<32 {
-		return l, disk.Unsupported(name, "a sparse extent of %d bytes with grains of %d needs tables beyond 2 TiB; choose larger grains", size, t.Int(optGrain))
+		return l, disk.Unsupported(name, "a sparse extent of %d bytes with grains of %d needs tables beyond 2 TiB; choose larger grains", size, grainSize)
 	}
 	return l, nil
 }

@@ -18,7 +18,7 @@ func open(s *disk.Source) (disk.Image, error) {
 	if s.Snapshot != "" {
 		return nil, errors.Join(disk.Unsupported(name, "images of this format hold no snapshots; each snapshot is an image of its own"), s.File.Close())
 	}
-	o := &opener{source: s, image: &image{write: s.Write}}
+	o := &opener{source: s, image: &image{write: s.Write, name: s.Name, fs: s.FS()}}
 	o.image.parts = []*part{{file: s.File}}
 	if err := o.open(); err != nil {
 		for _, p := range o.image.parts {
