@@ -59,8 +59,10 @@ func (h header) fields() []disk.Field {
 		off   int
 		title string
 	}{
-		{at.image, "image UUID"}, {at.modified, "modification UUID"},
-		{at.parent, "parent UUID"}, {at.parentModified, "parent's modification UUID"},
+		{at.image, "image UUID"},
+		{at.modified, "modification UUID"},
+		{at.parent, "parent UUID"},
+		{at.parentModified, "parent's modification UUID"},
 	} {
 		if id.off != 0 {
 			all = append(all, h.field("header", id.off, 16, id.title, h.uuid(id.off).String(), noteOf(h.uuid(id.off))))

@@ -104,16 +104,6 @@ func (b *bitmaps) keep(index int64, bm *bitmap) {
 	b.known[index] = bm
 }
 
-// put remembers the bitmap of a new block, which is in the file already.
-func (b *bitmaps) put(index int64, bm *bitmap) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if old := b.known[index]; old != nil && old.dirty {
-		b.dirty--
-	}
-	b.keep(index, bm)
-}
-
 // set says that sectors are in their block.
 func (b *bitmaps) set(index int64, start uint32, first, n int64) error {
 	b.mu.Lock()
@@ -127,15 +117,6 @@ func (b *bitmaps) set(index int64, start uint32, first, n int64) error {
 		b.dirty++
 	}
 	return nil
-}
-
-// moved says that a block has another place.
-func (b *bitmaps) moved(index, at int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if bm := b.known[index]; bm != nil {
-		bm.at = at
-	}
 }
 
 // forget drops a block that was given up.
