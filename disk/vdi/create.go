@@ -67,7 +67,8 @@ func newHeader(t *disk.Target) (header, error) {
 	if block&(block-1) != 0 {
 		return header{}, disk.Usage("option %s is %d; it must be a power of two", optionBlockSize, block)
 	}
-	blocks := (t.Size + block - 1) / block
+	size := wholeSectors(t.Size)
+	blocks := (size + block - 1) / block
 	offData := (mapOffset + 4*blocks + dataAlign - 1) / dataAlign * dataAlign
 	if offData > 0xffffffff {
 		return header{}, disk.Usage("a VDI of %d bytes needs larger blocks than %d; choose %s", t.Size, block, optionBlockSize)
@@ -80,8 +81,8 @@ func newHeader(t *disk.Target) (header, error) {
 	h.setU32(h.at.offMap, mapOffset)
 	h.setU32(h.at.offData, uint32(offData))
 	h.setU32(h.at.geometry+12, 512)
-	h.setGeometry(h.at.logical, geometryFor(t.Size))
-	h.setDiskSize(t.Size)
+	h.setGeometry(h.at.logical, geometryFor(size))
+	h.setDiskSize(size)
 	h.setU32(h.at.blockSize, uint32(block))
 	h.setU32(h.at.blocks, uint32(blocks))
 	if t.Variant.Name == fixed {

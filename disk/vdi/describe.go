@@ -17,7 +17,7 @@ func (m *image) Describe() disk.Info {
 	h := m.head
 	info := disk.Info{
 		Format: name, Variant: h.variant(), Version: fmt.Sprintf("%d.%d", h.version()>>16, h.version()&0xffff),
-		Size: h.diskSize(), Allocated: m.allocated(), BlockSize: int64(h.blockSize()), SectorSize: 512,
+		Size: m.geo.size, Allocated: m.allocated(), BlockSize: int64(h.blockSize()), SectorSize: 512,
 		UUID: h.uuid(h.at.image).String(), Modified: h.uuid(h.at.modified).String(),
 		Creator: h.creator(), Comment: h.comment(), Geometry: h.geometry(h.at.logical),
 	}

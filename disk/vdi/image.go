@@ -52,9 +52,16 @@ type geometry struct {
 	fixed   bool
 }
 
+// sector is what a guest reads at least.
+const sector = 512
+
+// wholeSectors is a size as a guest can see it. VBoxManage makes images of odd
+// sizes from odd files.
+func wholeSectors(size int64) int64 { return (size + sector - 1) / sector * sector }
+
 func geometryOf(h header) geometry {
 	return geometry{
-		size: h.diskSize(), block: int64(h.blockSize()), stride: h.stride(), extra: int64(h.extra()),
+		size: wholeSectors(h.diskSize()), block: int64(h.blockSize()), stride: h.stride(), extra: int64(h.extra()),
 		offMap: h.offMap(), offData: h.offData(), blocks: int64(h.blocks()), fixed: h.kind() == typeFixed,
 	}
 }

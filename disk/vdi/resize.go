@@ -13,6 +13,9 @@ func (m *image) Resize(size int64) error {
 	if size < 0 {
 		return disk.Usage("a disk cannot have %d bytes", size)
 	}
+	if size != wholeSectors(size) {
+		return disk.Unsupported(name, "the size must be a multiple of 512; the nearest is %d", wholeSectors(size))
+	}
 	if m.head.at.offData == 0 {
 		return disk.Unsupported(name, "an image of version 0 of the format has its data right behind the map and cannot be resized; convert it to version 1.1")
 	}
