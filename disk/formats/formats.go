@@ -10,6 +10,7 @@ import (
 	"github.com/panalvm/panal/disk/parallels"
 	"github.com/panalvm/panal/disk/raw"
 	"github.com/panalvm/panal/disk/vdi"
+	"github.com/panalvm/panal/disk/vhd"
 	"github.com/panalvm/panal/disk/vhdx"
 	"github.com/panalvm/panal/disk/vmdk"
 )
@@ -18,6 +19,7 @@ import (
 var all = []*disk.Format{
 	vmdk.Format,
 	vdi.Format,
+	vhd.Format,
 	vhdx.Format,
 	parallels.Format,
 	raw.Format,

@@ -258,3 +258,31 @@ func TestStagedFilesAppearAtOnce(t *testing.T) {
 		t.Error("an aborted file is there")
 	}
 }
+
+func TestStagedFilesMayLieInADirectoryToBeMade(t *testing.T) {
+	dir := t.TempDir()
+	stage := hostfs.NewStage(hostfs.Everywhere())
+	name := filepath.Join(dir, "a.hdd", "b")
+	f, err := stage.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("x"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("before Commit there is %v, %v", entries, err)
+	}
+	if err := stage.Commit(false); err != nil {
+		t.Fatal(err)
+	}
+	if content, err := os.ReadFile(name); err != nil || string(content) != "x" {
+		t.Errorf("after it the file holds %q, %v", content, err)
+	}
+	if _, err := stage.Create(filepath.Join(dir, "no", "such", "c")); err == nil {
+		t.Error("a file was made two directories below the last that is there")
+	}
+}

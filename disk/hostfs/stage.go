@@ -15,7 +15,7 @@ import (
 // Stage is an FS whose new files have no name until Commit gives them theirs:
 // whatever happens before, a kill included, leaves nothing behind. Where the
 // file system cannot have files without a name, they have a hidden one, and a
-// kill leaves that.
+// kill leaves that. A directory that is not there is made by Commit, in one that is.
 //
 //	stage := NewStage(fs)
 //	defer stage.Abort()
@@ -32,6 +32,7 @@ type staged struct {
 	name   string
 	handle *os.File // of its own, so that the image may close its
 	hidden string   // the name that it has meanwhile; "" if none
+	made   string   // the directory that was made for it; "" if it was there
 }
 
 // NewStage makes files within what base allows.
@@ -56,7 +57,7 @@ func (s *Stage) Create(name string) (disk.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	s.staged = append(s.staged, &staged{name, os.NewFile(uintptr(own), name), hidden})
+	s.staged = append(s.staged, &staged{name: name, handle: os.NewFile(uintptr(own), name), hidden: hidden})
 	return &File{file: file, write: true}, nil
 }
 
@@ -86,6 +87,11 @@ func (s *Stage) Commit(replace bool) error {
 		if err := f.publish(replace); err != nil {
 			for _, name := range named {
 				_ = os.Remove(name)
+			}
+			for _, f := range s.staged {
+				if f.made != "" {
+					_ = os.Remove(f.made)
+				}
 			}
 			return err
 		}
@@ -134,7 +140,11 @@ func (f *staged) publish(replace bool) error {
 	if replace {
 		to = besides(f.name)
 	}
-	if err := f.link(to); err != nil {
+	err := f.link(to)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = f.linkInNew(to)
+	}
+	if err != nil {
 		return &fs.PathError{Op: "create", Path: f.name, Err: err}
 	}
 	if !replace {
@@ -156,18 +166,41 @@ func (f *staged) link(to string) error {
 	return os.Remove(f.hidden)
 }
 
-// nameless makes a file in the directory of name.
+// linkInNew makes the file's directory, which was not there.
+func (f *staged) linkInNew(to string) error {
+	dir := filepath.Dir(to)
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return err
+	}
+	if err := f.link(to); err != nil {
+		return errors.Join(err, os.Remove(dir))
+	}
+	f.made = dir
+	return syncDir(filepath.Dir(dir))
+}
+
+// nameless makes a file in the directory of name, or in the one above when that
+// is not there yet.
 func nameless(name string) (file *os.File, hidden string, err error) {
-	fd, err := unix.Open(filepath.Dir(name), unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
+	dir := filepath.Dir(name)
+	if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+		dir = filepath.Dir(dir)
+	}
+	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o666)
 	if err == nil {
 		return os.NewFile(uintptr(fd), name), "", nil
 	}
-	if err != unix.EOPNOTSUPP && err != unix.EISDIR && err != unix.ENOENT {
+	if err == unix.EOPNOTSUPP || err == unix.EISDIR || err == unix.ENOENT {
+		hidden = besides(filepath.Join(dir, filepath.Base(name)))
+		file, err = os.OpenFile(hidden, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
+	}
+	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err // the hidden name tells nobody anything
+		}
 		return nil, "", &fs.PathError{Op: "create", Path: name, Err: err}
 	}
-	hidden = besides(name)
-	file, err = os.OpenFile(hidden, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o666)
-	return file, hidden, err
+	return file, hidden, nil
 }
 
 func besides(name string) string {

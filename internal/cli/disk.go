@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/internal/diskfile"
 )
 
@@ -67,9 +70,37 @@ func (f *diskFlags) registerPlace(c *cobra.Command) {
 	flags.BoolVar(&f.anywhere, "allow-anywhere", false, "let images refer to any file; for images that you trust")
 }
 
-// place is where the commands look.
-func (a *app) place(f diskFlags) diskfile.Place {
-	return diskfile.Place{Allow: f.allow, Anywhere: f.anywhere, Stdin: a.in}
+// place is where the commands look. Standard input ends with the context: a
+// pipe may never.
+func (a *app) place(ctx context.Context, f diskFlags) diskfile.Place {
+	return diskfile.Place{Allow: f.allow, Anywhere: f.anywhere, Stdin: interruptibleReader{ctx, a.in}}
+}
+
+// interruptibleReader reads until its context ends.
+type interruptibleReader struct {
+	ctx  context.Context
+	from io.Reader
+}
+
+// Read reads as the reader below does. What that reads after the context's end
+// is lost, and so it does not read into p itself.
+func (r interruptibleReader) Read(p []byte) (int, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	buffer := make([]byte, min(len(p), 256<<10))
+	go func() {
+		n, err := r.from.Read(buffer)
+		done <- result{buffer[:n], err}
+	}()
+	select {
+	case <-r.ctx.Done():
+		return 0, r.ctx.Err()
+	case got := <-done:
+		return copy(p, got.data), got.err
+	}
 }
 
 // registerOptions adds -o.
@@ -108,12 +139,29 @@ func (a *app) progressOn(verb, name string) (progress func(done, total int64), e
 	}, shown.close
 }
 
-// cancelled makes of the end of a context an error that a person understands.
-func cancelled(ctx context.Context, err error) error {
-	if err != nil && errors.Is(err, context.Canceled) && ctx.Err() != nil {
-		return errors.New("interrupted; nothing was left behind")
+// diskFailed says what was attempted on an image when an error came, and what
+// to do where that is known; nil stays nil.
+func diskFailed(verb, on string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled):
+		err = errors.New("interrupted" + consequences[verb])
+	case errors.Is(err, disk.ErrOutside):
+		err = fmt.Errorf("%w; --allow DIR lets it refer to files there", err)
+	case errors.Is(err, fs.ErrExist) && (verb == "create" || verb == "convert"):
+		err = fmt.Errorf("%w; --force replaces a file", err)
 	}
-	return err
+	return failed(verb, on, err)
+}
+
+// consequences tell what an interrupted command has left.
+var consequences = map[string]string{
+	"create":  "; nothing was left behind",
+	"convert": "; nothing was left behind",
+	"compact": "; the content is as before",
+	"commit":  "; the image is as before, and its parent in part: commit it again to complete that",
+	"rebase":  "; the image reads as before, and has its old parent",
 }
 
 // exactBytes is a size for people, with its exact value.

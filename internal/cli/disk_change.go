@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"context"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/panalvm/panal/disk"
@@ -14,23 +17,28 @@ func (a *app) diskResizeCommand() *cobra.Command {
 		Use:   "resize FILE SIZE",
 		Short: "Make a disk longer, or with --shrink shorter",
 		Long: `Change the size of a disk. What is added reads as zeros. What --shrink cuts off is
-lost: shorten the guest's partitions and file systems before.`,
-		Example: "  panal disk resize web.vmdk 40G",
-		Args:    cobra.ExactArgs(2),
-		RunE: func(_ *cobra.Command, args []string) error {
-			size, err := disk.ParseSize(args[1])
+lost: shorten the guest's partitions and file systems before. +SIZE adds to what
+there is.`,
+		Example: `  panal disk resize web.vmdk 40G
+  panal disk resize web.vmdk +10G`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			given, add := strings.CutPrefix(args[1], "+")
+			size, err := disk.ParseSize(given)
 			if err != nil {
-				return err
+				return diskFailed("resize", args[0], err)
 			}
-			return a.changeImage("resize", args[0], f, func(img disk.Image) error {
+			return a.changeImage(cmd.Context(), "resize", args[0], f, func(img disk.Image) error {
+				if add {
+					size += img.Size()
+				}
 				if size < img.Size() && !shrink {
 					return disk.Usage("it has %d bytes now; what lies behind %d would be lost: say --shrink if that is meant", img.Size(), size)
 				}
 				if err := disk.Resize(img, size); err != nil {
 					return err
 				}
-				a.say("%s: %s", args[0], exactBytes(img.Size()))
-				return nil
+				return a.tellChanged(args[0], "is "+exactBytes(img.Size())+" now", map[string]any{"size": img.Size()})
 			})
 		},
 	}
@@ -49,7 +57,7 @@ A guest frees blocks by writing zeros (zerofree, sdelete -z) or by discarding
 (fstrim). Broken off at any moment, the content is the same.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.changeImage("compact", args[0], f, func(img disk.Image) error {
+			return a.changeImage(cmd.Context(), "compact", args[0], f, func(img disk.Image) error {
 				compacter, ok := img.(disk.Compacter)
 				if !ok {
 					return disk.Unsupported(disk.Describe(img).Format, "images of this kind cannot be compacted in place; convert it to a new one")
@@ -60,8 +68,7 @@ A guest frees blocks by writing zeros (zerofree, sdelete -z) or by discarding
 				if err != nil {
 					return err
 				}
-				a.say("%s: %s smaller", args[0], human(freed))
-				return nil
+				return a.tellChanged(args[0], human(freed)+" smaller", map[string]any{"freed": freed})
 			})
 		},
 	}
@@ -71,16 +78,27 @@ A guest frees blocks by writing zeros (zerofree, sdelete -z) or by discarding
 
 // changeImage opens an image for writing, and closes it when it is changed. Its
 // parents are opened too: what is zero, and may be freed, depends on them.
-func (a *app) changeImage(verb, name string, f diskFlags, change func(disk.Image) error) error {
-	img, err := a.place(f).Open(name, diskfile.OpenOptions{Format: f.format, Write: true})
+func (a *app) changeImage(ctx context.Context, verb, name string, f diskFlags, change func(disk.Image) error) error {
+	img, err := a.place(ctx, f).Open(name, diskfile.OpenOptions{Format: f.format, Write: true})
 	if err != nil {
-		return failed(verb, name, err)
+		return diskFailed(verb, name, err)
 	}
 	err = change(img)
 	if closeErr := img.Close(); err == nil {
 		err = closeErr
 	}
-	return failed(verb, name, err)
+	return diskFailed(verb, name, err)
+}
+
+// tellChanged says what has become of an image: in words, or the same facts as
+// JSON.
+func (a *app) tellChanged(name, text string, facts map[string]any) error {
+	if a.json {
+		facts["name"] = name
+		return a.printJSON(facts)
+	}
+	a.say("%s: %s", printable(name), text)
+	return nil
 }
 
 func (a *app) diskCommitCommand() *cobra.Command {
@@ -94,13 +112,12 @@ same parent are broken by that: there must be none.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			progress, ended := a.progressOn("commit", args[0])
-			into, err := a.place(f).Commit(cmd.Context(), args[0], f.format, progress)
+			into, err := a.place(cmd.Context(), f).Commit(cmd.Context(), args[0], f.format, progress)
 			ended()
 			if err != nil {
-				return failed("commit", args[0], err)
+				return diskFailed("commit", args[0], err)
 			}
-			a.say("%s: written into %s", args[0], into)
-			return nil
+			return a.tellChanged(args[0], "written into "+printable(into), map[string]any{"into": into})
 		},
 	}
 	f.register(c)
@@ -124,17 +141,15 @@ parent, for a parent that was moved or renamed.`,
 				return usageError{"say either --parent or --flatten"}
 			}
 			progress, ended := a.progressOn("rebase", args[0])
-			err := a.place(f).Rebase(cmd.Context(), args[0], f.format, parent, parentFormat, unsafe, progress)
+			err := a.place(cmd.Context(), f).Rebase(cmd.Context(), args[0], f.format, parent, parentFormat, unsafe, progress)
 			ended()
 			if err != nil {
-				return failed("rebase", args[0], err)
+				return diskFailed("rebase", args[0], err)
 			}
 			if flatten {
-				a.say("%s: it has no parent now", args[0])
-			} else {
-				a.say("%s: its parent is %s", args[0], parent)
+				return a.tellChanged(args[0], "has no parent now", map[string]any{"parent": nil})
 			}
-			return nil
+			return a.tellChanged(args[0], "its parent is "+printable(parent)+" now", map[string]any{"parent": parent})
 		},
 	}
 	f.register(c)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -27,20 +28,20 @@ Exit code 1 means that something was found: damage, or space that nothing uses.
 Notes alone are no finding.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.place(f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true})
+			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true})
 			if err != nil {
-				return failed("check", args[0], err)
+				return diskFailed("check", args[0], err)
 			}
 			defer img.Close()
 			report, err := disk.Check(cmd.Context(), img)
 			if err != nil {
-				return failed("check", args[0], err)
+				return diskFailed("check", args[0], err)
 			}
 			if err := a.printReport(report); err != nil {
 				return err
 			}
 			if worst, any := report.Worst(); any && worst > disk.Note {
-				return failed("check", args[0], errFound{summary(report)})
+				return diskFailed("check", args[0], errFound{summary(report)})
 			}
 			a.say("%s: nothing is wrong; %s", args[0], plural(report.Allocated, "block"))
 			return nil
@@ -60,15 +61,15 @@ func (a *app) diskRepairCommand() *cobra.Command {
 copy of an image that matters before.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.place(f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Write: yes})
+			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Write: yes})
 			if err != nil {
-				return failed("repair", args[0], err)
+				return diskFailed("repair", args[0], err)
 			}
 			err = a.repair(cmd.Context(), args[0], img, yes)
 			if closeErr := img.Close(); err == nil {
 				err = closeErr
 			}
-			return failed("repair", args[0], err)
+			return diskFailed("repair", args[0], err)
 		},
 	}
 	f.register(c)
@@ -139,7 +140,7 @@ func (a *app) printReport(r disk.Report) error {
 		if f.File != "" {
 			where = printable(f.File) + " " + where
 		}
-		rows[i] = table.Row{f.Severity, where, printable(f.Reason), orDash(printable(f.Remedy))}
+		rows[i] = table.Row{f.Severity.String(), where, printable(f.Reason), orDash(printable(f.Remedy))}
 	}
 	a.printTable(table.Row{"WHAT", "WHERE", "WHY", "REMEDY"}, rows)
 	if r.More > 0 {
@@ -160,10 +161,14 @@ func summary(r disk.Report) string {
 		case disk.Note:
 		}
 	}
-	text := plural(int64(damaged), "damage")
-	if leaked > 0 {
-		text += ", " + plural(int64(leaked), "leak")
+	var parts []string
+	if damaged > 0 {
+		parts = append(parts, plural(int64(damaged), "case")+" of damage")
 	}
+	if leaked > 0 {
+		parts = append(parts, plural(int64(leaked), "leak"))
+	}
+	text := strings.Join(parts, ", ")
 	if r.More > 0 {
 		text += fmt.Sprintf(", and %d more", r.More)
 	}
@@ -186,12 +191,7 @@ found, 4 one is in use.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := a.compare(cmd.Context(), args, f, second)
 			if err != nil {
-				return troubled{failed("compare", args[0]+" with "+args[1], cancelled(cmd.Context(), err))}
-			}
-			if a.json {
-				if err := a.printJSON(found); err != nil {
-					return err
-				}
+				return troubled{diskFailed("compare", args[0]+" with "+args[1], err)}
 			}
 			return a.tellDifference(args, found, strict)
 		},
@@ -203,7 +203,10 @@ found, 4 one is in use.`,
 }
 
 func (a *app) compare(ctx context.Context, names []string, f diskFlags, second string) (disk.Difference, error) {
-	place := a.place(f)
+	if names[0] == "-" && names[1] == "-" {
+		return disk.Difference{}, usageError{"only one of the images can be standard input"}
+	}
+	place := a.place(ctx, f)
 	one, err := place.Open(names[0], diskfile.OpenOptions{Format: f.format})
 	if err != nil {
 		return disk.Difference{}, err
@@ -219,7 +222,23 @@ func (a *app) compare(ctx context.Context, names []string, f diskFlags, second s
 	return disk.Compare(ctx, one, two, disk.CopyOptions{Progress: progress})
 }
 
+// differenceJSON is a comparison as --json writes it.
+type differenceJSON struct {
+	Same   bool   `json:"same"`
+	Offset *int64 `json:"offset,omitempty"` // of the first byte that differs
+	Longer int64  `json:"longer,omitempty"` // how many bytes A is longer than B; negative if B is
+}
+
 func (a *app) tellDifference(names []string, d disk.Difference, strict bool) error {
+	if a.json {
+		j := differenceJSON{Same: d.Same && (!strict || d.Longer == 0), Longer: d.Longer}
+		if !d.Same {
+			j.Offset = &d.Offset
+		}
+		if err := a.printJSON(j); err != nil {
+			return err
+		}
+	}
 	longer := ""
 	switch {
 	case d.Longer > 0:

@@ -24,13 +24,13 @@ there; without, they need not. An image in use by a running machine can be
 looked at too.`,
 		Example: "  panal disk info --chain web.vmdk",
 		Args:    cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			options := diskfile.OpenOptions{Format: f.format, Alone: !chain, Unlocked: true}
-			links, err := a.place(f).Chain(args[0], options)
+			links, err := a.place(cmd.Context(), f).Chain(args[0], options)
 			if printErr := a.printLinks(links, chain); printErr != nil {
 				return printErr
 			}
-			return failed("show", args[0], err)
+			return diskFailed("info", args[0], err)
 		},
 	}
 	f.register(c)

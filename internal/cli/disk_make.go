@@ -25,29 +25,25 @@ unless --force is given; it appears when it is complete.`,
   panal disk create child.qcow2 --parent base.vmdk
   panal disk create fast.qcow2 --size 1T -o clusterSize=2M`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if size == "" && m.Parent == "" {
 				return usageError{"say how large the disk is to be, with --size"}
 			}
 			var err error
 			if size != "" {
 				if m.Size, err = disk.ParseSize(size); err != nil {
-					return err
+					return diskFailed("create", args[0], err)
 				}
 			}
 			if m.Options, err = parseOptions(options); err != nil {
 				return err
 			}
 			m.Format = f.format
-			info, err := a.place(f).Create(args[0], m)
+			info, err := a.place(cmd.Context(), f).Create(args[0], m)
 			if err != nil {
-				return failed("create", args[0], err)
+				return diskFailed("create", args[0], err)
 			}
-			if a.json {
-				return a.printJSON(imageJSON{args[0], info})
-			}
-			a.say("%s: %s, %s", args[0], formatText(info), human(info.Size))
-			return nil
+			return a.tellMade(args[0], info)
 		},
 	}
 	f.register(c)
@@ -62,12 +58,27 @@ unless --force is given; it appears when it is complete.`,
 	return c
 }
 
+// tellMade says what was made. Standard output is the image's when that went
+// there.
+func (a *app) tellMade(name string, info disk.Info) error {
+	switch {
+	case name == "-":
+	case a.json:
+		return a.printJSON(imageJSON{name, info})
+	case info.Format == "": // a device, written as it is
+		a.say("%s: %s", name, human(info.Size))
+	default:
+		a.say("%s: %s, %s", name, formatText(info), human(info.Size))
+	}
+	return nil
+}
+
 func (a *app) diskConvertCommand() *cobra.Command {
 	var f diskFlags
 	var m diskfile.Make
 	var snapshot string
 	var options []string
-	var compress bool
+	var flatten bool
 	c := &cobra.Command{
 		Use:   "convert SOURCE DESTINATION",
 		Short: "Write the content of an image into a new one of any format",
@@ -86,28 +97,25 @@ nothing.`,
 			if m.Options, err = parseOptions(options); err != nil {
 				return err
 			}
-			if compress && m.Options["compression"] == "" {
-				m.Options["compression"] = "zlib"
+			if !flatten {
+				return usageError{"a conversion always takes in what the parents hold; to keep a parent, create an image with --parent"}
 			}
 			if args[1] == "-" && isTerminal(a.out) {
 				return usageError{"an image is not written to a terminal; redirect the output"}
 			}
-			place := a.place(f)
+			place := a.place(cmd.Context(), f)
 			src, err := place.Open(args[0], diskfile.OpenOptions{Format: f.format, Snapshot: snapshot})
 			if err != nil {
-				return failed("convert", args[0], err)
+				return diskFailed("convert", args[0], err)
 			}
 			defer src.Close()
 			progress, ended := a.progressOn("convert", args[0])
-			err = place.Convert(cmd.Context(), src, args[1], m, a.out, progress)
+			info, err := place.Convert(cmd.Context(), src, args[1], m, a.out, progress)
 			ended()
 			if err != nil {
-				return failed("convert", fmt.Sprintf("%s to %s", args[0], args[1]), cancelled(cmd.Context(), err))
+				return diskFailed("convert", fmt.Sprintf("%s to %s", args[0], args[1]), err)
 			}
-			if args[1] != "-" {
-				a.say("%s: %s", args[1], human(src.Size()))
-			}
-			return nil
+			return a.tellMade(args[1], info)
 		},
 	}
 	f.registerPlace(c)
@@ -115,8 +123,8 @@ nothing.`,
 	flags.StringVarP(&f.format, "from", "f", "", "the source's format; without it, the content tells")
 	flags.StringVarP(&m.Format, "to", "t", "", "the new image's format, FORMAT or FORMAT:VARIANT; without it, the name's extension tells")
 	flags.StringVar(&snapshot, "snapshot", "", "convert an earlier state that the image holds, by its ID or name")
-	flags.Bool("flatten", true, "take in what the parents hold; it is always done")
-	flags.BoolVarP(&compress, "compress", "c", false, "compress the new image's blocks, as -o compression=zlib")
+	flags.BoolVar(&flatten, "flatten", true, "take in what the parents hold; it is always done")
+	flags.BoolVarP(&m.Compress, "compress", "c", false, "compress the new image's blocks, as the format does unless -o compression tells otherwise")
 	flags.BoolVar(&m.Replace, "force", false, "replace a file of that name")
 	registerOptions(c, &options)
 	return c

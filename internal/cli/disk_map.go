@@ -33,12 +33,12 @@ OFFSET is where the data lies in that image's file, if it lies there as it is.
 With --json, each line is an object.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.place(f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: alone, Unlocked: true})
+			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: alone, Unlocked: true})
 			if err != nil {
-				return failed("map", args[0], err)
+				return diskFailed("map", args[0], err)
 			}
 			defer img.Close()
-			return failed("map", args[0], a.printMap(cmd, disk.Layers(img)))
+			return diskFailed("map", args[0], a.printMap(cmd, disk.Layers(img)))
 		},
 	}
 	f.register(c)
@@ -72,17 +72,17 @@ func (a *app) diskDumpCommand() *cobra.Command {
 		Use:   "dump FILE",
 		Short: "Show an image's headers and tables, annotated, offset by offset",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			img, err := a.place(f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Unlocked: true})
+		RunE: func(cmd *cobra.Command, args []string) error {
+			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Unlocked: true})
 			if err != nil {
-				return failed("dump", args[0], err)
+				return diskFailed("dump", args[0], err)
 			}
 			defer img.Close()
 			dumper, ok := img.(disk.Dumper)
 			if !ok {
-				return failed("dump", args[0], disk.Unsupported(disk.Describe(img).Format, "it has no headers to show"))
+				return diskFailed("dump", args[0], disk.Unsupported(disk.Describe(img).Format, "it has no headers to show"))
 			}
-			return failed("dump", args[0], a.printFields(dumper.Dump()))
+			return diskFailed("dump", args[0], a.printFields(dumper.Dump()))
 		},
 	}
 	f.register(c)

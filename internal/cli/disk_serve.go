@@ -48,7 +48,7 @@ The socket is a file that only its owner may connect to.`,
 			if f.address != "" && f.socket != "" {
 				return usageError{"say either --addr or --socket"}
 			}
-			return failed("serve", args[0], a.serveDisk(cmd.Context(), args[0], f))
+			return diskFailed("serve", args[0], a.serveDisk(cmd.Context(), args[0], f))
 		},
 	}
 	f.register(c)
@@ -70,7 +70,7 @@ func (a *app) serveDisk(ctx context.Context, name string, f serveFlags) error {
 	if err != nil {
 		return err
 	}
-	img, err := a.place(f.diskFlags).Open(name, diskfile.OpenOptions{
+	img, err := a.place(ctx, f.diskFlags).Open(name, diskfile.OpenOptions{
 		Format: f.format, Write: !f.readOnly && f.snapshot == "", Snapshot: f.snapshot,
 	})
 	if err != nil {
@@ -93,10 +93,19 @@ func (a *app) serveImage(ctx context.Context, img disk.Image, f serveFlags, o nb
 	if err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(a.out, address); err != nil {
+	if err := a.tellAddress(address); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	return server.Serve(ctx, listener)
+}
+
+// tellAddress says where clients find the image.
+func (a *app) tellAddress(address string) error {
+	if a.json {
+		return a.printJSON(map[string]string{"address": address})
+	}
+	_, err := fmt.Fprintln(a.out, address)
+	return err
 }
 
 // listenNBD makes the listener, and the address that clients understand.

@@ -83,9 +83,9 @@ func (a *app) report(command *cobra.Command, err error) int {
 }
 
 // oneLine is an error's text without line ends, which a file's name or QEMU's
-// words can hold.
+// words can hold, and without anything else that a terminal would obey.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " ")
+	return printable(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), " "))
 }
 
 // codeOf is the exit code of an error.

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/panalvm/panal/disk"
@@ -23,22 +21,22 @@ type Make struct {
 	ParentFormat string            // "" to look at its content
 	UUID         string            // "" for a random one
 	Options      map[string]string // what the format offers besides
+	Compress     bool              // the blocks are to be compressed, in the way that the format does unless told otherwise
 	Replace      bool              // a file of that name may be replaced
 }
 
 // Create makes an empty image.
 func (p Place) Create(name string, m Make) (info disk.Info, err error) {
-	format, err := formatFor(name, m.Format)
+	to, err := p.destination(name, m)
 	if err != nil {
 		return info, err
 	}
-	path, files, err := p.forNew(name)
-	if err != nil {
-		return info, err
-	}
-	stage := hostfs.NewStage(files)
+	stage := hostfs.NewStage(to.files)
 	defer stage.Abort()
-	options := m.options(format, stage)
+	options, err := m.options(to.format, stage)
+	if err != nil {
+		return info, err
+	}
 	if m.Parent != "" {
 		parent, err := p.Open(m.Parent, OpenOptions{Format: m.ParentFormat})
 		if err != nil {
@@ -46,11 +44,11 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 		}
 		defer parent.Close()
 		options.Parent = parent
-		if options.ParentName, err = relative(path, m.Parent); err != nil {
+		if options.ParentName, err = relative(to.path, m.Parent); err != nil {
 			return info, err
 		}
 	}
-	img, err := disk.Create(path, options)
+	img, err := disk.Create(to.path, options)
 	if err != nil {
 		return info, err
 	}
@@ -61,44 +59,80 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 	return info, stage.Commit(m.Replace)
 }
 
-func (m Make) options(format string, files disk.FS) disk.CreateOptions {
-	return disk.CreateOptions{
+// options are what the format is told. Compression is the format's to name, and
+// variants that always compress need not be told.
+func (m Make) options(format string, files disk.FS) (disk.CreateOptions, error) {
+	o := disk.CreateOptions{
 		FS: files, Formats: formats.All(), Format: format, Size: m.Size, ParentFormat: m.ParentFormat, UUID: m.UUID, Options: m.Options,
 	}
+	if !m.Compress {
+		return o, nil
+	}
+	f, name, err := disk.Find(o.Formats, format)
+	if err != nil {
+		return o, err
+	}
+	variant, err := f.Variant(name)
+	if err != nil || variant.Always {
+		return o, err
+	}
+	i := slices.IndexFunc(f.Options, func(o disk.Option) bool {
+		return strings.EqualFold(o.Name, compression) && (o.Variants == nil || slices.Contains(o.Variants, variant.Name))
+	})
+	if i < 0 {
+		return o, disk.Unsupported(f.Name, "images of this kind cannot be compressed")
+	}
+	return o, nil
 }
 
-// Convert writes what src holds, its parents included, into a new image.
-// progress is as in disk.CopyOptions.
-func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, stdout io.Writer, progress func(done, total int64)) error {
-	format, err := formatFor(dst, m.Format)
+// compression is what formats call the option that says how blocks are
+// compressed.
+const compression = "compression"
+
+// Convert writes what src holds, its parents included, into a new image, and
+// tells what that is. progress is as in disk.CopyOptions.
+func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, stdout io.Writer, progress func(done, total int64)) (disk.Info, error) {
+	to, err := p.destination(dst, m)
 	if err != nil {
-		return err
+		return disk.Info{}, err
 	}
-	m.Size = src.Size()
+	m.Size = wholeSectors(src.Size(), to.format)
 	copying := disk.CopyOptions{Progress: progress}
 	if dst == "-" {
-		return stream(ctx, stdout, src, m.options(format, disk.NoFS{}), copying)
+		return disk.Info{Size: m.Size}, stream(ctx, stdout, src, to, m, copying)
 	}
-	path, files, err := p.forNew(dst)
-	if err != nil {
-		return err
+	if isDevice(to.path) {
+		return disk.Info{Size: m.Size}, ontoDevice(ctx, to, src, copying)
 	}
-	if isDevice(path) {
-		return ontoDevice(ctx, files, path, src, m.options(format, files), copying)
-	}
-	stage := hostfs.NewStage(files)
+	stage := hostfs.NewStage(to.files)
 	defer stage.Abort()
-	img, err := disk.Create(path, m.options(format, stage))
+	options, err := m.options(to.format, stage)
 	if err != nil {
-		return err
+		return disk.Info{}, err
+	}
+	img, err := disk.Create(to.path, options)
+	if err != nil {
+		return disk.Info{}, err
 	}
 	if err := fill(ctx, img, src, m, copying); err != nil {
-		return errors.Join(err, img.Close())
+		return disk.Info{}, errors.Join(err, img.Close())
 	}
-	if err := img.Close(); err != nil {
-		return err
+	info := disk.Describe(img)
+	if err := errors.Join(img.Close(), ctx.Err()); err != nil {
+		return info, err
 	}
-	return stage.Commit(m.Replace)
+	return info, stage.Commit(m.Replace)
+}
+
+// wholeSectors is the size of a disk that takes in size bytes: every format but
+// raw knows whole sectors only.
+func wholeSectors(size int64, format string) int64 {
+	const sector = 512
+	f, _, err := disk.Find(formats.All(), format)
+	if err != nil || f.Name == "raw" || size%sector == 0 {
+		return size
+	}
+	return size + sector - size%sector
 }
 
 // fill gives a new image its content, compressed if that is its kind or was
@@ -134,22 +168,24 @@ func compressed(img disk.Image, m Make) bool {
 		return true
 	}
 	for name, value := range m.Options {
-		if strings.EqualFold(name, "compression") {
+		if strings.EqualFold(name, compression) {
 			return !strings.EqualFold(value, "off") && !strings.EqualFold(value, "none")
 		}
 	}
-	return false
+	return m.Compress
 }
 
 // stream writes an image that needs no seeking.
-func stream(ctx context.Context, to io.Writer, src disk.Image, o disk.CreateOptions, copying disk.CopyOptions) error {
-	const finest = 64 << 10 // no format's block is smaller by default; finer ranges help none
-	data, err := disk.DataOf(src, finest)
+func stream(ctx context.Context, w io.Writer, src disk.Image, to destination, m Make, copying disk.CopyOptions) error {
+	o, err := m.options(to.format, disk.NoFS{})
 	if err != nil {
 		return err
 	}
-	o.Data = data
-	sink, err := disk.NewStream(to, o)
+	const finest = 64 << 10 // no format's block is smaller by default; finer ranges help none
+	if o.Data, err = disk.DataOf(src, finest); err != nil {
+		return err
+	}
+	sink, err := disk.NewStream(w, o)
 	if err != nil {
 		return err
 	}
@@ -157,20 +193,20 @@ func stream(ctx context.Context, to io.Writer, src disk.Image, o disk.CreateOpti
 }
 
 // ontoDevice writes onto a block device, which stays where it is.
-func ontoDevice(ctx context.Context, files *hostfs.FS, path string, src disk.Image, o disk.CreateOptions, copying disk.CopyOptions) error {
-	f, _, err := disk.Find(o.Formats, o.Format)
+func ontoDevice(ctx context.Context, to destination, src disk.Image, copying disk.CopyOptions) error {
+	f, _, err := disk.Find(formats.All(), to.format)
 	if err != nil {
 		return err
 	}
 	if f.Name != "raw" {
-		return disk.Usage("%s is a block device; only raw can be written onto one", path)
+		return disk.Usage("%s is a block device; only raw can be written onto one", to.path)
 	}
-	img, err := disk.Open(path, disk.Options{FS: files, Formats: o.Formats, Format: "raw", Write: true})
+	img, err := disk.Open(to.path, disk.Options{FS: to.files, Formats: formats.All(), Format: "raw", Write: true})
 	if err != nil {
 		return err
 	}
 	if img.Size() < src.Size() {
-		return errors.Join(disk.Usage("%s has %d bytes, the disk %d", path, img.Size(), src.Size()), img.Close())
+		return errors.Join(disk.Usage("%s has %d bytes, the disk %d", to.path, img.Size(), src.Size()), img.Close())
 	}
 	err = disk.Zero(img, 0, src.Size())
 	if err == nil {
@@ -180,55 +216,4 @@ func ontoDevice(ctx context.Context, files *hostfs.FS, path string, src disk.Ima
 		err = img.(disk.Writer).Sync()
 	}
 	return errors.Join(err, img.Close())
-}
-
-// forNew is where a new image is to be, and what lies around it. Parallels
-// bundles are made as directories by the format's own naming.
-func (p Place) forNew(name string) (string, *hostfs.FS, error) {
-	path, err := filepath.Abs(name)
-	if err != nil {
-		return "", nil, err
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if err != nil {
-		return "", nil, &fs.PathError{Op: "create", Path: name, Err: fs.ErrNotExist}
-	}
-	path = filepath.Join(dir, filepath.Base(path))
-	files, err := p.around(path)
-	return path, files, err
-}
-
-func isDevice(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode()&fs.ModeDevice != 0 && info.Mode()&fs.ModeCharDevice == 0
-}
-
-// formatFor is the format that was asked for, or the one whose images are
-// usually named so.
-func formatFor(name, format string) (string, error) {
-	if format != "" {
-		return format, nil
-	}
-	extension := strings.TrimPrefix(strings.ToLower(filepath.Ext(name)), ".")
-	for _, f := range formats.All() {
-		for _, e := range f.Extensions {
-			if e == extension {
-				return f.Name, nil
-			}
-		}
-	}
-	return "", disk.Usage("%s does not tell by its name what format it is to have; say it", name)
-}
-
-// relative is a parent's path as it is written into a child: from the child's
-// directory.
-func relative(child, parent string) (string, error) {
-	abs, err := filepath.Abs(parent)
-	if err != nil {
-		return "", err
-	}
-	if real, err := filepath.EvalSymlinks(abs); err == nil {
-		abs = real
-	}
-	return filepath.Rel(filepath.Dir(child), abs)
 }

@@ -46,7 +46,20 @@ func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 	}
 	files.Unlocked = o.Unlocked
 	options.FS = files
-	return disk.Open(path, options)
+	img, err := disk.Open(path, options)
+	if err != nil {
+		return nil, err
+	}
+	return hasSnapshot(img, name, o.Snapshot)
+}
+
+// hasSnapshot refuses an image that was to be opened in an earlier state and
+// has none: its format passed over the wish.
+func hasSnapshot(img disk.Image, name, snapshot string) (disk.Image, error) {
+	if _, ok := img.(disk.Snapshotter); snapshot == "" || ok {
+		return img, nil
+	}
+	return nil, errors.Join(disk.Usage("%s holds no earlier states of itself, and so no %q", name, snapshot), img.Close())
 }
 
 // find gives the path that a name means and the files that may be reached from
@@ -63,6 +76,8 @@ func (p Place) find(name string) (string, *hostfs.FS, error) {
 	}
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
+	} else if archive(path) == path {
+		return "", nil, &fs.PathError{Op: "open", Path: name, Err: errors.Unwrap(err)}
 	}
 	files, err := p.around(archive(path))
 	return path, files, err
@@ -87,10 +102,9 @@ func (p Place) around(path string) (*hostfs.FS, error) {
 
 // bundle is the file that describes a bundle of Parallels.
 func bundle(dir string) (string, error) {
-	const descriptor = "DiskDescriptor.xml"
-	path := filepath.Join(dir, descriptor)
+	path := filepath.Join(dir, bundleDescriptor)
 	if _, err := os.Stat(path); err != nil {
-		return "", &fs.PathError{Op: "open", Path: dir, Err: fmt.Errorf("it is a directory, and no Parallels bundle: it has no %s", descriptor)}
+		return "", &fs.PathError{Op: "open", Path: dir, Err: fmt.Errorf("it is a directory, and no Parallels bundle: it has no %s", bundleDescriptor)}
 	}
 	return path, nil
 }
@@ -124,7 +138,11 @@ func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, erro
 		return nil, errors.Join(fmt.Errorf("read standard input: %w", err), spool.Close())
 	}
 	options.FS = disk.NoFS{}
-	return disk.OpenFile(spool, "standard input", options)
+	img, err := disk.OpenFile(spool, "standard input", options)
+	if err != nil {
+		return nil, err
+	}
+	return hasSnapshot(img, "standard input", o.Snapshot)
 }
 
 // pour writes a stream to a file, and leaves holes where it is zero.
