@@ -96,7 +96,7 @@ func seImage() []byte {
 }
 
 func handmadeDescriptor(kind, line string) []byte {
-	return []byte("# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"" + kind + "\"\n\n" + line + "\n\n#DDB\nddb.adapterType = \"lsilogic\"\n")
+	return []byte("# Disk DescriptorFile\nversion=1\nCID=12345678\nparentCID=ffffffff\ncreateType=\"" + kind + "\"\n\n# Extent description\n" + line + "\n\n#DDB\nddb.adapterType = \"lsilogic\"\n")
 }
 
 // TestHandmade reads COWD and seSparse extents, as qemu-img does.
