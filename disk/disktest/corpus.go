@@ -34,6 +34,7 @@ type CorpusFile struct {
 	QemuConvert string // "ok", or not
 	QemuError   string
 	HeaderFacts string // what another reader saw
+	MemberDisks string // of an archive: what another reader saw in the images within
 	Digest      Digest // what the whole disk holds
 	CurrentSize string // Digest.Raw of a VHD, if its size is the footer's "current size"
 	ReplayedLog string // Digest.Raw of a VHDX, when its log was replayed
@@ -95,7 +96,7 @@ func corpusFile(dir string, row map[string]string) CorpusFile {
 		Path: filepath.Join(dir, filepath.FromSlash(row["file"])), Name: row["file"], Format: row["format"],
 		Exercises: row["exercises"], Note: row["note"],
 		QemuFormat: row["qemu_auto_format"], QemuSize: number("qemu_vsize"), QemuCheck: row["qemu_check"],
-		QemuConvert: row["qemu_convert"], QemuError: row["qemu_error"], HeaderFacts: row["header_facts"],
+		QemuConvert: row["qemu_convert"], QemuError: row["qemu_error"], HeaderFacts: row["header_facts"], MemberDisks: row["member_disks"],
 		Digest:      Digest{Raw: row["raw_sha256"], Size: number("raw_size"), Blocks: row["raw_nz64k"]},
 		CurrentSize: row["vhd_current_size_raw_sha256"], ReplayedLog: row["replayed_log_raw"],
 	}

@@ -11,7 +11,14 @@ import (
 const (
 	crashRuns  = 6
 	crashSteps = 60
+	// crashBytes is about how many bytes of disks are looked at in a run: small
+	// disks lose power more often.
+	crashBytes = 64 << 20
 )
+
+// likely is how likely the power is cut at an operation: a run has several
+// hundred.
+func (s Subject) likely() float64 { return min(0.5, float64(crashBytes)/float64(s.Size)/300) }
 
 // checkCrash works on an image and cuts the power at many moments.
 func checkCrash(s Subject) error {
@@ -52,7 +59,7 @@ func crashed(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) err
 		w.settle()
 		c := &crashes{
 			world: w, image: "disk", rng: seeded(seed), history: newHistory(content),
-			likely: min(0.5, float64(1<<20)/float64(s.Size)),
+			likely: s.likely(),
 		}
 		c.watch()
 		if err := c.work(content, seed); err != nil {

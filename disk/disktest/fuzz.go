@@ -29,6 +29,9 @@ const (
 // Fuzz is a fuzz target: it takes bytes for an image of each of the formats,
 // reads it in all manners, then writes to it. Panics, more memory than 64 MiB, and
 // more file operations than the length can explain are failures; errors are not.
+//
+// The go command spends up to a minute on making each new input smaller; run it
+// with -fuzzminimizetime=10x.
 func Fuzz(f *testing.F, formats []*disk.Format, seeds ...[]byte) {
 	for _, seed := range seeds {
 		f.Add(seed)

@@ -71,7 +71,7 @@ func checkCompact(s Subject) error {
 	w.settle()
 	c := &crashes{
 		world: w, image: "disk", rng: seeded(61), history: newHistory(content),
-		likely: min(0.5, float64(1<<20)/float64(s.Size)),
+		likely: s.likely(),
 	}
 	before, room := w.total(), w.room()
 	err = w.with("disk", true, func(img disk.Image) error {

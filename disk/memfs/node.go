@@ -1,6 +1,7 @@
 package memfs
 
 import (
+	"maps"
 	"math/rand/v2"
 	"sync"
 )
@@ -59,8 +60,8 @@ func (n *node) sync() {
 // arrives is as the file had it just after the change, with what earlier changes
 // did to it: that is how a page cache writes it.
 func (n *node) crash(rng *rand.Rand) *node {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	left, seen := n.durable.clone(), n.durable.clone()
 	likelihood := [...]float64{0, 0.1, 0.5, 0.9, 1}[rng.IntN(5)]
 	for _, c := range n.changes {
@@ -84,20 +85,40 @@ func (n *node) crash(rng *rand.Rand) *node {
 // page is the unit of a content's memory.
 const page = 4096
 
-// content is a sparse array of bytes.
+// content is a sparse array of bytes. Copies share pages until one is written.
 type content struct {
-	pages map[int64][]byte
+	pages map[int64]*leaf
 	size  int64
+	owner *owner // of the pages that may be written in place
 }
 
-func newContent() *content { return &content{pages: map[int64][]byte{}} }
+// leaf is a page, and whose it is.
+type leaf struct {
+	data  [page]byte
+	owner *owner
+}
 
+// owner is only ever compared. It has a size, so that no two are the same.
+type owner struct{ _ byte }
+
+func newContent() *content { return &content{pages: map[int64]*leaf{}, owner: new(owner)} }
+
+// clone is a copy; the pages of both are nobody's from then on.
 func (c *content) clone() *content {
-	copied := &content{pages: make(map[int64][]byte, len(c.pages)), size: c.size}
-	for i, p := range c.pages {
-		copied.pages[i] = append([]byte(nil), p...)
+	c.owner = new(owner)
+	return &content{pages: maps.Clone(c.pages), size: c.size, owner: new(owner)}
+}
+
+// own is a page that may be written, a copy if it is shared; nil if there is
+// none.
+func (c *content) own(i int64) *leaf {
+	have := c.pages[i]
+	if have == nil || have.owner == c.owner {
+		return have
 	}
-	return copied
+	have = &leaf{data: have.data, owner: c.owner}
+	c.pages[i] = have
+	return have
 }
 
 func (c *content) apply(ch change) {
@@ -120,7 +141,7 @@ func (c *content) readAt(p []byte, off int64) int {
 		at := off + int64(done)
 		k := min(page-int(at%page), len(p)-done)
 		if have := c.pages[at/page]; have != nil {
-			copy(p[done:done+k], have[at%page:])
+			copy(p[done:done+k], have.data[at%page:])
 		} else {
 			clear(p[done : done+k])
 		}
@@ -132,12 +153,12 @@ func (c *content) readAt(p []byte, off int64) int {
 func (c *content) writeAt(p []byte, off int64) {
 	for done := 0; done < len(p); {
 		at := off + int64(done)
-		have := c.pages[at/page]
+		have := c.own(at / page)
 		if have == nil {
-			have = make([]byte, page)
+			have = &leaf{owner: c.owner}
 			c.pages[at/page] = have
 		}
-		done += copy(have[at%page:], p[done:])
+		done += copy(have.data[at%page:], p[done:])
 	}
 	if len(p) > 0 {
 		c.size = max(c.size, off+int64(len(p)))
@@ -153,28 +174,59 @@ func (c *content) truncate(size int64) {
 
 // zero clears a range, and frees pages that it covers.
 func (c *content) zero(off, n int64) {
-	for end := off + n; off < end; {
-		k := min(page-off%page, end-off)
-		switch have := c.pages[off/page]; {
-		case have == nil:
-		case k == page:
-			delete(c.pages, off/page)
-		default:
-			clear(have[off%page : off%page+k])
+	if n <= 0 {
+		return
+	}
+	end := off + n
+	first, last := off/page, (end-1)/page
+	if last-first < int64(len(c.pages)) {
+		for i := first; i <= last; i++ {
+			c.zeroIn(i, off, end)
 		}
-		off += k
+		return
+	}
+	for i := range c.pages {
+		if i >= first && i <= last {
+			c.zeroIn(i, off, end)
+		}
+	}
+}
+
+// zeroIn clears what a page has of [off, end).
+func (c *content) zeroIn(i, off, end int64) {
+	begin, stop := max(off-i*page, 0), min(end-i*page, page)
+	if begin == 0 && stop == page {
+		delete(c.pages, i)
+	} else if have := c.own(i); have != nil {
+		clear(have.data[begin:stop])
 	}
 }
 
 func (c *content) nextData(off int64) (start, end int64) {
-	for start = off; start < c.size && c.pages[start/page] == nil; {
-		start = (start/page + 1) * page
-	}
-	if start >= c.size {
+	first := c.nextPage(off / page)
+	if first < 0 || first*page >= c.size || off >= c.size {
 		return c.size, c.size
 	}
+	start = max(off, first*page)
 	for end = start; end < c.size && c.pages[end/page] != nil; {
 		end = (end/page + 1) * page
 	}
 	return start, min(end, c.size)
+}
+
+// nextPage is the first page from i on; -1 if there is none. It tries what is
+// near before it looks through all.
+func (c *content) nextPage(i int64) int64 {
+	for near := i; near < i+64; near++ {
+		if c.pages[near] != nil {
+			return near
+		}
+	}
+	next := int64(-1)
+	for k := range c.pages {
+		if k >= i && (next < 0 || k < next) {
+			next = k
+		}
+	}
+	return next
 }
