@@ -139,7 +139,7 @@ func (h header) flags() uint32            { return h.u32(h.at.flags) }
 func (h header) blockSize() uint32        { return h.u32(h.at.blockSize) }
 func (h header) blocks() uint32           { return h.u32(h.at.blocks) }
 func (h header) used() uint32             { return h.u32(h.at.used) }
-func (h header) diskSize() int64 { return int64(binary.LittleEndian.Uint64(h.raw[h.at.diskSize:])) }
+func (h header) diskSize() int64          { return int64(binary.LittleEndian.Uint64(h.raw[h.at.diskSize:])) }
 
 func (h header) setDiskSize(n int64)    { binary.LittleEndian.PutUint64(h.raw[h.at.diskSize:], uint64(n)) }
 func (h header) differencing() bool     { return h.kind() == typeDiff || h.kind() == typeUndo }

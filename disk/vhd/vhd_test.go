@@ -10,9 +10,11 @@ import (
 // small makes images of many blocks quick to test.
 var small = map[string]string{"blockSize": "64K"}
 
-func TestDynamic(t *testing.T) {
-	disktest.Run(t, disktest.Subject{Format: vhd.Format, Variant: "dynamic", Options: small, Block: 64 << 10})
+func subject() disktest.Subject {
+	return disktest.Subject{Format: vhd.Format, Variant: "dynamic", Options: small, Block: 64 << 10}
 }
+
+func TestDynamic(t *testing.T) { disktest.Run(t, subject()) }
 
 func TestFixed(t *testing.T) {
 	disktest.Run(t, disktest.Subject{Format: vhd.Format, Variant: "fixed", Block: 64 << 10})
