@@ -1,0 +1,230 @@
+package xva
+
+import (
+	"archive/tar"
+	"crypto/sha1" //nolint:gosec // the format's checksum, not a protection
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// maxChunk bounds a chunk; real ones have 1 MiB.
+const maxChunk = 16 << 20
+
+// archive is an XVA.
+type archive struct {
+	file disk.File
+	size int64 // of the file
+	kind string
+	vdis []virtualDisk
+}
+
+func newArchive(file disk.File) (*archive, error) {
+	size, err := file.Size()
+	if err != nil {
+		return nil, err
+	}
+	head, err := disk.ReadFull(file, 0, min(size, 512), name, "beginning")
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{file: file, size: size, kind: compression(head)}
+	w, err := a.walk()
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	h, err := w.next()
+	if err != nil {
+		return nil, disk.Corrupt(name, 0, "reading the archive: %v", noEOF(err))
+	}
+	if h.Name != ovaName {
+		return nil, disk.Corrupt(name, 0, "the archive begins with %.60q, and not with %s", h.Name, ovaName)
+	}
+	a.vdis, err = parseOva(w.tar)
+	return a, err
+}
+
+// walker goes through the members of an archive.
+type walker struct {
+	tar     *tar.Reader
+	section *io.SectionReader // the archive itself, when it is not compressed
+	close   func()
+}
+
+// walk begins at the archive's beginning.
+func (a *archive) walk() (*walker, error) {
+	section := io.NewSectionReader(a.file, 0, a.size)
+	if a.kind == variantPlain {
+		return &walker{tar: tar.NewReader(section), section: section, close: func() {}}, nil
+	}
+	r, done, err := decompress(a.kind, section)
+	if err != nil {
+		return nil, disk.Corrupt(name, 0, "%s: %v", a.kind, noEOF(err))
+	}
+	return &walker{tar: tar.NewReader(r), close: done}, nil
+}
+
+// next is the next member's header, with a plain name.
+func (w *walker) next() (*tar.Header, error) {
+	h, err := w.tar.Next()
+	if err == nil {
+		h.Name = strings.TrimPrefix(h.Name, "./")
+	}
+	return h, err
+}
+
+// at is where in the file the content of a member begins; 0 if it is
+// compressed.
+func (w *walker) at() int64 {
+	if w.section == nil {
+		return 0
+	}
+	at, _ := w.section.Seek(0, io.SeekCurrent)
+	return at
+}
+
+// maxWindow is how far back a zstd stream may refer.
+const maxWindow = 32 << 20
+
+// decompress reads through a compression; done gives back what it takes.
+func decompress(kind string, r io.Reader) (_ io.Reader, done func(), err error) {
+	switch kind {
+	case variantGzip:
+		z, err := gzip.NewReader(r)
+		return z, func() {}, err
+	case variantZstd:
+		z, err := zstd.NewReader(r, zstd.WithDecoderLowmem(true), zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxWindow(maxWindow))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	}
+	return r, func() {}, nil
+}
+
+// member is the name of a chunk, taken apart.
+type member struct {
+	ref    string
+	number int64
+	sum    string // the kind of digest, if it is one
+}
+
+// Kinds of digests, xapi ocaml/xapi/stream_vdi.ml.
+const (
+	sumSHA1 = "checksum"
+	sumXXH  = "xxhash"
+)
+
+// parseMember understands "Ref:12/00000000" and "Ref:12/00000000.checksum".
+func parseMember(s string) (member, bool) {
+	ref, rest, ok := strings.Cut(s, "/")
+	if !ok || !strings.HasPrefix(ref, "Ref:") {
+		return member{}, false
+	}
+	digits, sum, _ := strings.Cut(rest, ".")
+	n, err := strconv.ParseInt(digits, 10, 36)
+	if err != nil || n < 0 || sum != "" && sum != sumSHA1 && sum != sumXXH {
+		return member{}, false
+	}
+	return member{ref: ref, number: n, sum: sum}, true
+}
+
+// counter finds out where chunks lie on a disk.
+type counter struct {
+	last  int64 // number of the last chunk, and one more
+	unit  int64 // length of the first chunk, which is that of those left out
+	at    int64 // behind the last chunk
+	begun bool
+}
+
+// place is where a chunk lies. Chunks of no bytes have a number and no place.
+func (c *counter) place(m member, length int64) (int64, error) {
+	if m.number < c.last {
+		return 0, disk.Corrupt(name, -1, "chunk %s/%08d comes after one of a number as large", m.ref, m.number)
+	}
+	if length > maxChunk {
+		return 0, disk.Unsupported(name, "chunk %s/%08d has %d bytes; up to %d are read", m.ref, m.number, length, maxChunk)
+	}
+	if !c.begun {
+		c.begun, c.unit = true, length
+	}
+	off := c.at + (m.number-c.last)*c.unit // below 2^35 * 2^24
+	if off < 0 || off > 1<<62 {
+		return 0, disk.Corrupt(name, -1, "chunk %s/%08d lies too far behind", m.ref, m.number)
+	}
+	c.last, c.at = m.number+1, off+length
+	return off, nil
+}
+
+// verify compares a chunk with its digest, as it stands in the archive.
+func verify(m member, p []byte, kind, sum string, at int64) error {
+	var have string
+	switch kind {
+	case sumSHA1:
+		h := sha1.Sum(p) //nolint:gosec // as above
+		have = hex.EncodeToString(h[:])
+	case sumXXH:
+		have = fmt.Sprintf("%016x", xxhash.Sum64(p))
+	default:
+		return nil
+	}
+	if sum = strings.TrimSpace(sum); strings.EqualFold(have, sum) {
+		return nil
+	}
+	return &checksumError{disk.FormatError{Format: name, Offset: at, Reason: fmt.Sprintf("chunk %s/%08d has the %s %s; it should have %.64q", m.ref, m.number, kind, have, sum)}}
+}
+
+// checksumError is a chunk that is not what was exported.
+type checksumError struct{ disk.FormatError }
+
+// Error is one line.
+func (e *checksumError) Error() string { return e.FormatError.Error() }
+
+// Unwrap is the FormatError.
+func (e *checksumError) Unwrap() error { return &e.FormatError }
+
+// disks lists the disks: those of ova.xml, or if it has none, those that have chunks.
+func (a *archive) disks() ([]Disk, error) {
+	var all []Disk
+	for _, v := range a.vdis {
+		all = append(all, Disk{Ref: v.ref, Name: v.name, Size: v.size})
+	}
+	if len(all) > 0 {
+		return all, nil
+	}
+	w, err := a.walk()
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	for {
+		h, err := w.next()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, disk.Corrupt(name, w.at(), "reading the archive: %v", noEOF(err))
+		}
+		if m, ok := parseMember(h.Name); ok && (len(all) == 0 || all[len(all)-1].Ref != m.ref) {
+			all = append(all, Disk{Ref: m.ref})
+		}
+	}
+}
+
+// noEOF says what an end means where none should be.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("it is cut short")
+	}
+	return err
+}

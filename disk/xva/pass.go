@@ -1,0 +1,100 @@
+package xva
+
+import (
+	"archive/tar"
+	"errors"
+	"io"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// pass is one way through an archive, from its beginning, chunk by chunk of
+// one disk.
+type pass struct {
+	w       *walker
+	ref     string
+	counter counter
+	held    *tar.Header // that was read to see whether it is a digest
+}
+
+// piece is a chunk with its content.
+type piece struct {
+	off    int64
+	number int64
+	data   []byte
+	sum    string
+	bad    error // it does not match its digest
+}
+
+func newPass(a *archive, ref string) (*pass, error) {
+	w, err := a.walk()
+	if err != nil {
+		return nil, err
+	}
+	return &pass{w: w, ref: ref}, nil
+}
+
+func (p *pass) close() { p.w.close() }
+
+// next reads the next chunk that has bytes; io.EOF at the archive's end.
+// buffer gives room for as many bytes as it is asked for.
+func (p *pass) next(buffer func(n int64) []byte) (piece, error) {
+	for {
+		h, err := p.header()
+		if err != nil {
+			return piece{}, err
+		}
+		m, ok := parseMember(h.Name)
+		if !ok || m.ref != p.ref || m.sum != "" {
+			continue
+		}
+		off, err := p.counter.place(m, h.Size)
+		if err != nil {
+			return piece{}, err
+		}
+		if h.Size == 0 {
+			continue
+		}
+		c := piece{off: off, number: m.number, data: buffer(h.Size)}
+		if _, err := io.ReadFull(p.w.tar, c.data); err != nil {
+			return c, disk.Corrupt(name, -1, "reading chunk %s/%08d: %v", m.ref, m.number, noEOF(err))
+		}
+		return c, p.verify(m, &c)
+	}
+}
+
+// header is the one that is held, or the next.
+func (p *pass) header() (*tar.Header, error) {
+	if h := p.held; h != nil {
+		p.held = nil
+		return h, nil
+	}
+	h, err := p.w.next()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, disk.Corrupt(name, -1, "reading the archive: %v", noEOF(err))
+	}
+	return h, err
+}
+
+// verify reads the digest that follows a chunk.
+func (p *pass) verify(m member, c *piece) error {
+	h, err := p.header()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s, ok := parseMember(h.Name)
+	if !ok || s.ref != m.ref || s.number != m.number || s.sum == "" || h.Size > 256 {
+		p.held = h
+		return nil
+	}
+	sum, err := io.ReadAll(p.w.tar)
+	if err != nil {
+		return disk.Corrupt(name, -1, "reading the digest of chunk %s/%08d: %v", m.ref, m.number, noEOF(err))
+	}
+	c.sum = s.sum
+	c.bad = verify(m, c.data, s.sum, string(sum), -1)
+	return nil
+}
