@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/binary"
 	"io"
 
@@ -15,6 +16,8 @@ type streamSink struct {
 	cluster int64
 	size    int64
 	data    []clusters // of the disk, still to come
+	child   bool       // what is left out is the parent's, not zero
+	last    int64      // the cluster that was appended last
 	closed  bool
 	failed  error
 }
@@ -32,7 +35,7 @@ func stream(w io.Writer, t *disk.Target) (disk.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &streamSink{out: bufio.NewWriterSize(w, 1<<20), cluster: p.h.clusterSize(), size: t.Size, data: data}
+	s := &streamSink{out: bufio.NewWriterSize(w, 1<<20), cluster: p.h.clusterSize(), size: t.Size, data: data, child: t.Parent != nil, last: -1}
 	return s, p.writeTables(s.out, data)
 }
 
@@ -215,17 +218,29 @@ func (s *streamSink) Append(off int64, encoded []byte) error {
 }
 
 func (s *streamSink) append(cluster int64, p []byte) error {
+	if cluster <= s.last {
+		return disk.Usage("qcow2: the block at %d comes behind that at %d", cluster*s.cluster, s.last*s.cluster)
+	}
+	s.last = cluster
 	if err := s.zerosBefore(cluster); err != nil {
 		return err
 	}
 	if len(s.data) == 0 || s.data[0].first != cluster {
-		return disk.Usage("qcow2: the block at %d was not announced, or comes twice", cluster*s.cluster)
+		if !s.child && allZero(p) {
+			return nil
+		}
+		return disk.Usage("qcow2: the block at %d was not announced", cluster*s.cluster)
 	}
 	s.taken(1)
 	if _, err := s.out.Write(p); err != nil {
 		return err
 	}
 	return s.zeros(s.cluster - int64(len(p)))
+}
+
+// allZero tells whether there are only zeros in p.
+func allZero(p []byte) bool {
+	return len(p) == 0 || p[0] == 0 && bytes.Equal(p[1:], p[:len(p)-1])
 }
 
 // taken passes over announced clusters.

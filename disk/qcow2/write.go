@@ -159,12 +159,10 @@ func (img *image) ownTable(off int64) (int64, error) {
 		return 0, err
 	}
 	content := make([]byte, img.clusterSize())
-	for at := int64(0); old != 0 && at < img.clusterSize(); {
-		n, err := img.tables.read(content[at:], old+at)
-		if err != nil {
+	if old != 0 {
+		if content, err = img.readTable(old); err != nil {
 			return 0, err
 		}
-		at += int64(n)
 	}
 	if err := img.writeTable(img.tables, fresh, content); err != nil {
 		return 0, err
@@ -176,6 +174,19 @@ func (img *image) ownTable(off int64) (int64, error) {
 		img.giveUp(clusters{first: old >> img.clusterBits, count: 1})
 	}
 	return fresh, nil
+}
+
+// readTable is the content of an L2 table, with what waits to be written.
+func (img *image) readTable(off int64) ([]byte, error) {
+	content := make([]byte, img.clusterSize())
+	for at := int64(0); at < img.clusterSize(); {
+		n, err := img.tables.read(content[at:], off+at)
+		if err != nil {
+			return nil, err
+		}
+		at += int64(n)
+	}
+	return content, nil
 }
 
 // setEntry changes an L2 entry.
