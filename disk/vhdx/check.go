@@ -73,11 +73,15 @@ func (c *checker) all(ctx context.Context) error {
 func (c *checker) checkHeaders() {
 	for i, fault := range c.headers.faults {
 		if fault != nil {
-			c.found(disk.Finding{
-				Severity: disk.Note, Offset: headerPlaces[i], Reason: fmt.Sprintf("header %d is not valid: %v", i+1, fault),
-				Remedy: "it is written again from the other",
-			}, c.defers(func() error { return c.header(func(*header) {}) }))
+			c.found(headerFinding(i, fault), c.defers(func() error { return c.header(func(*header) {}) }))
 		}
+	}
+}
+
+func headerFinding(i int, fault error) disk.Finding {
+	return disk.Finding{
+		Severity: disk.Note, Offset: headerPlaces[i], Reason: fmt.Sprintf("header %d is not valid: %v", i+1, fault),
+		Remedy: "it is written again from the other",
 	}
 }
 
@@ -227,16 +231,41 @@ func (c *checker) checkTail() {
 	}
 }
 
-// checkLeaks reports ranges of the file that nothing uses.
+// checkLeaks reports ranges of the file that nothing uses and that take room
+// nevertheless. The format knows no free space, so holes are how it is given back.
 func (c *checker) checkLeaks() {
 	for at := headerSection; at < c.end; {
 		g := c.used.gap(at, c.end)
 		if g.length == 0 {
 			return
 		}
-		c.report.Leaked += g.length
-		f := disk.Finding{Severity: disk.Leak, Offset: g.off, Reason: fmt.Sprintf("nothing uses the %d bytes from here", g.length), Remedy: "they are given back"}
-		c.found(f, func() error { c.release(g); return nil })
+		if n := c.occupied(g); n > 0 {
+			c.report.Leaked += n
+			f := disk.Finding{Severity: disk.Leak, Offset: g.off, Reason: fmt.Sprintf("nothing uses the %d bytes from here", g.length), Remedy: "they are given back"}
+			c.found(f, func() error { c.release(g); return nil })
+		}
 		at = g.end()
 	}
+}
+
+// occupied is how much of a range is no hole.
+func (m *image) occupied(s span) int64 {
+	size, err := m.file.Size()
+	h, ok := m.file.(disk.Holed)
+	if err != nil || !ok {
+		return s.length
+	}
+	n, end := int64(0), min(s.end(), size)
+	for at := s.off; at < end; {
+		start, stop, err := h.NextData(at)
+		if err != nil {
+			return s.length
+		}
+		if start = max(start, at); start >= end || stop <= at {
+			break
+		}
+		n += min(stop, end) - start
+		at = stop
+	}
+	return n
 }

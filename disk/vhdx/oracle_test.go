@@ -87,14 +87,14 @@ func same(t *testing.T, img disk.Image, want []byte) {
 	}
 }
 
-// sound fails the test when a check finds damage or leaks.
-func sound(t *testing.T, img disk.Image) {
+// sound fails the test when a check finds what is worse than allowed.
+func sound(t *testing.T, img disk.Image, allowed disk.Severity) {
 	t.Helper()
 	report, err := disk.Check(context.Background(), img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if worst, any := report.Worst(); any && worst > disk.Note {
+	if worst, any := report.Worst(); any && worst > allowed {
 		t.Fatalf("check found %+v", report.Findings)
 	}
 }

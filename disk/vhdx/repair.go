@@ -11,7 +11,15 @@ import (
 // Repair mends what Check found.
 func (m *image) Repair(ctx context.Context) (disk.Report, error) {
 	c := &checker{image: m, mend: true}
+	m.mu.RLock()
+	faults := m.headers.faults
+	m.mu.RUnlock()
 	err := m.alone(false, func() error {
+		for i, fault := range faults {
+			if fault != nil && m.headers.faults[i] == nil { // by marking the image as changed
+				c.report.Add(headerFinding(i, fault))
+			}
+		}
 		m.mu.Lock()
 		c.used, m.stale = newUnits(m.end), nil // what is stale is found to be leaked
 		err := c.all(ctx)
