@@ -57,14 +57,17 @@ func (c *tableCheck) foreignTables() error {
 		bad := 0
 		for i := t * d.entries; i < (t+1)*d.entries && i*c.grain < c.covered; i++ {
 			p, err := d.at(i)
-			if err != nil {
-				bad++
-			} else if p.state == disk.Data {
+			if err == nil && p.state == disk.Data {
 				c.x.report.Allocated++
+			}
+			if err != nil {
+				if bad++; bad > 8 {
+					break // enough to see that it is no table
+				}
 			}
 		}
 		if bad > 0 {
-			c.x.add(disk.Damage, d.gdAt+8*t, nil, "", "grain table %d has %d entries that lead nowhere", t, bad)
+			c.x.add(disk.Damage, d.gdAt+8*t, nil, "", "grain table %d has entries that lead nowhere", t)
 		}
 	}
 	return c.x.ctx.Err()

@@ -181,6 +181,9 @@ func (s *sparse) dumpTable(d *dumper, t, at int64, size int, value string, absen
 		switch {
 		case err != nil:
 			bad++
+			if bad > 8 {
+				i = (t + 1) * entries // enough to see that it is no table
+			}
 		case p.state == disk.Data:
 			grains++
 		case p.state == disk.Zeroed:
@@ -192,7 +195,7 @@ func (s *sparse) dumpTable(d *dumper, t, at int64, size int, value string, absen
 	}
 	note := fmt.Sprintf("%d grains, %d zero", grains, zeroed)
 	if bad > 0 {
-		note += fmt.Sprintf(", %d lead nowhere", bad)
+		note += ", some entries lead nowhere"
 	}
 	d.put(disk.Field{Part: "grain directory", Offset: at, Len: size, Name: fmt.Sprintf("table %d", t), Value: value, Note: note})
 }

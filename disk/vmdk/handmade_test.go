@@ -140,10 +140,20 @@ func TestHandmade(t *testing.T) {
 }
 
 // small is a small image of ours.
-func small(t testing.TB, kind string) []byte {
+func small(t testing.TB, kind string) []byte { return made(t, kind, 1<<20, nil) }
+
+// tiny is as small as it can be, for fuzzing.
+func tiny(t testing.TB, kind string) []byte {
+	if kind == "monolithicFlat" {
+		return made(t, kind, 128<<10, nil)
+	}
+	return made(t, kind, 128<<10, map[string]string{"grainSize": "4K"})
+}
+
+func made(t testing.TB, kind string, size int64, options map[string]string) []byte {
 	t.Helper()
 	fs := memfs.New()
-	img, err := disk.Create("a.vmdk", disk.CreateOptions{FS: fs, Formats: formats, Format: "vmdk:" + kind, Size: 1 << 20})
+	img, err := disk.Create("a.vmdk", disk.CreateOptions{FS: fs, Formats: formats, Format: "vmdk:" + kind, Size: size, Options: options})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +162,7 @@ func small(t testing.TB, kind string) []byte {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fillSink(t, sink, mixed(1<<20, 2))
+		fillSink(t, sink, mixed(size, 2))
 	} else {
 		write(t, img, []byte("something"), 100000)
 	}

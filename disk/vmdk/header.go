@@ -39,7 +39,8 @@ const (
 // Limits that keep arithmetic within 63 bits and tables within reason. VMware
 // writes grains of 64 KiB and tables of 512 entries.
 const (
-	maxGrain    = 1 << 21 // sectors
+	maxGrain    = 1 << 21 // sectors; to read grains as they are
+	maxBuffered = 1 << 13 // sectors; to decode or write grains, which takes a buffer of one
 	maxEntries  = 1 << 16 // of a grain table
 	maxCapacity = 1 << 50 // sectors
 )

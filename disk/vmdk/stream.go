@@ -31,6 +31,9 @@ const chunk = 16
 // openCompressed opens an extent of compressed grains. Its grain directory is
 // in the front, or at the end, or lost.
 func (s *sparse) openCompressed() error {
+	if s.header.grain > maxBuffered {
+		return disk.Unsupported(name, "compressed grains of %d sectors; up to %d can be read", s.header.grain, maxBuffered)
+	}
 	s.codec = &decoder{markers: s.header.flags&flagMarkers != 0}
 	s.codec.recent.init(s.grain)
 	h, err := s.withFooter()

@@ -35,6 +35,9 @@ type writer struct {
 // openWriter makes the extent writable.
 func (s *sparse) openWriter(d *directory) error {
 	w := &writer{s: s, dir: d, keep: s.header.unclean}
+	if s.header.grain > maxBuffered {
+		return disk.Unsupported(name, "grains of %d sectors; extents of up to %d can be written", s.header.grain, maxBuffered)
+	}
 	if s.header.overhead > maxCapacity {
 		return disk.Corrupt(name, offOverhead, "the first grain is said to be at sector %d", s.header.overhead)
 	}

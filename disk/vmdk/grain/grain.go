@@ -3,12 +3,10 @@
 package grain
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/adler32"
-	"io"
 	"sync"
 
 	"github.com/klauspost/compress/flate"
@@ -26,12 +24,6 @@ const level = 7
 type Codec struct {
 	readers sync.Pool
 	writers sync.Pool
-}
-
-// reader is a decoder and what it reads from.
-type reader struct {
-	in      bytes.Reader
-	inflate io.ReadCloser
 }
 
 // writer is an encoder and what it writes to.
@@ -55,41 +47,19 @@ func (c *Codec) Decode(dst, src []byte) (int, error) {
 	if len(src) < 6 || src[0]&0xf != 8 || binary.BigEndian.Uint16(src)%31 != 0 || src[1]&0x20 != 0 {
 		return 0, fmt.Errorf("%w: no zlib header", ErrCorrupt)
 	}
-	r, _ := c.readers.Get().(*reader)
-	if r == nil {
-		r = &reader{}
-		r.inflate = flate.NewReader(&r.in)
+	f, _ := c.readers.Get().(*inflater)
+	if f == nil {
+		f = &inflater{}
 	}
-	defer c.readers.Put(r)
-	r.in.Reset(src[2:])
-	if err := r.inflate.(flate.Resetter).Reset(&r.in, nil); err != nil {
-		return 0, err
+	defer c.readers.Put(f)
+	n, used, ok := f.inflate(dst, src[2:])
+	if !ok {
+		return n, fmt.Errorf("%w: it decodes to %d bytes and no further", ErrCorrupt, n)
 	}
-	n, err := io.ReadFull(r.inflate, dst)
-	if err == nil {
-		err = ended(r.inflate)
-	}
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF || err == io.ErrUnexpectedEOF && r.in.Len() == 0 {
-		return n, fmt.Errorf("%w: %w", ErrCorrupt, err)
-	}
-	var sum [4]byte
-	if _, err := io.ReadFull(&r.in, sum[:]); err != nil || binary.BigEndian.Uint32(sum[:]) != adler32.Checksum(dst[:n]) {
+	if sum := src[2+used:]; len(sum) < 4 || binary.BigEndian.Uint32(sum) != adler32.Checksum(dst[:n]) {
 		return n, fmt.Errorf("%w: the checksum differs", ErrCorrupt)
 	}
 	return n, nil
-}
-
-// ended makes sure that a stream has no more.
-func ended(r io.Reader) error {
-	var more [1]byte
-	n, err := r.Read(more[:])
-	if n > 0 {
-		return errors.New("it is longer than a grain")
-	}
-	if err == io.EOF {
-		return nil
-	}
-	return err
 }
 
 // Encode appends the stream of src to dst.

@@ -109,6 +109,37 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, p []byte) { _, _ = c.Decode(make([]byte, 4096), p) })
 }
 
+// FuzzInflate compares with the standard library's decoder.
+func FuzzInflate(f *testing.F) {
+	var c grain.Codec
+	for _, p := range [][]byte{nil, []byte("hello hello hello hello"), random(1, 300), bytes.Repeat([]byte{7}, 5000)} {
+		for _, level := range []int{0, 1, 6, 9} {
+			var b bytes.Buffer
+			w, err := zlib.NewWriterLevel(&b, level)
+			if err != nil {
+				f.Fatal(err)
+			}
+			_, _ = w.Write(p)
+			if err := w.Close(); err != nil {
+				f.Fatal(err)
+			}
+			f.Add(b.Bytes())
+		}
+	}
+	f.Fuzz(func(t *testing.T, p []byte) {
+		got := make([]byte, 65536)
+		n, err := c.Decode(got, p)
+		r, failed := zlib.NewReader(bytes.NewReader(p))
+		var want []byte
+		if failed == nil {
+			want, failed = io.ReadAll(io.LimitReader(r, 65537))
+		}
+		if failed == nil && len(want) <= len(got) && (err != nil || !bytes.Equal(got[:n], want)) {
+			t.Fatalf("decoded %d bytes, %v; the standard library %d", n, err, len(want))
+		}
+	})
+}
+
 func BenchmarkDecode(b *testing.B) {
 	var c grain.Codec
 	p := random(3, 65536)
