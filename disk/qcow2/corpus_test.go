@@ -1,8 +1,6 @@
 package qcow2_test
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/panalvm/panal/disk"
@@ -28,24 +26,6 @@ func TestCorpus(t *testing.T) {
 			for _, finding := range report.Findings {
 				t.Errorf("%s at %#x: %s", finding.Severity, finding.Offset, finding.Reason)
 			}
-		})
-	}
-}
-
-// corpusCopy is a copy of each corpus file, to be written.
-func corpusCopies(t *testing.T, each func(t *testing.T, name string)) {
-	for _, f := range disktest.CorpusFiles(t, "qcow2") {
-		if f.QemuSize > 1<<30 {
-			continue
-		}
-		t.Run(f.Name, func(t *testing.T) {
-			p, err := os.ReadFile(f.Path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := filepath.Join(t.TempDir(), "copy.qcow2")
-			writeFile(t, name, p)
-			each(t, name)
 		})
 	}
 }

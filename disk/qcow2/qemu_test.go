@@ -22,7 +22,11 @@ import (
 // run runs a program and gives its output; a failure ends the test.
 func run(t testing.TB, program string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), testenv.Need(t, program), args...).CombinedOutput()
+	cmd := exec.CommandContext(t.Context(), testenv.Need(t, program), args...)
+	if last := args[len(args)-1]; filepath.IsAbs(last) {
+		cmd.Dir = filepath.Dir(last) // QEMU looks for data files there, not beside the image
+	}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
 	}
@@ -89,7 +93,7 @@ func digest(t testing.TB, img disk.Image) string {
 // same compares an image that we read with what QEMU reads.
 func sameAsQEMU(t testing.TB, name string, got []byte, convert ...string) {
 	t.Helper()
-	raw := filepath.Join(t.TempDir(), "raw")
+	raw := filepath.Join(filepath.Dir(name), "as-qemu-reads.raw")
 	run(t, "qemu-img", append(append([]string{"convert", "-O", "raw"}, convert...), name, raw)...)
 	want, err := os.ReadFile(raw)
 	if err != nil {
