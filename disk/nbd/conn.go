@@ -79,7 +79,12 @@ func (c *conn) run(ctx context.Context) {
 	c.gone, c.leave = context.WithCancel(context.WithoutCancel(ctx))
 	defer c.leave()
 	defer context.AfterFunc(ctx, c.close)()
-	defer c.stream.Close() //nolint:errcheck // all that matters was sent or has failed
+	defer func() {
+		if c.export != nil {
+			c.export.users.Add(-1)
+		}
+		c.stream.Close() //nolint:errcheck // all that matters was sent or has failed
+	}()
 
 	err := c.handshake(ctx)
 	if err == nil {

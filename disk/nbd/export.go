@@ -31,6 +31,9 @@ type export struct {
 	writer    disk.Writer // nil when it cannot be written
 	preferred uint32
 	users     atomic.Int32 // connections that have chosen it
+	// data is a range that was data when the image was last asked. It may have
+	// become zero since; then it is read, found to be zero, and sent as a hole.
+	data atomic.Pointer[disk.Extent]
 }
 
 // newExport checks an Export.

@@ -188,8 +188,9 @@ func cutString(data []byte) (text string, rest []byte, ok bool) {
 	return string(data[:n]), data[n:], true
 }
 
-// choose ends the handshake.
+// choose ends the handshake. The client counts as a user before it is told.
 func (c *conn) choose(e *export) {
+	e.users.Add(1)
 	c.export, c.told = e, e.Image.Size()
 	if c.named != e.Name {
 		c.contexts = nil // they were asked for another export

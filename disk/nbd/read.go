@@ -17,6 +17,9 @@ const (
 	// mapBytes is from which length on the image is asked where it holds data;
 	// reading less costs less than asking.
 	mapBytes = 64 << 10
+	// lookAhead is how far the image is asked at least, because whoever reads
+	// long ranges reads on.
+	lookAhead = 256 << 20
 	// holeBytes is the least zeros, between data, that are a chunk of their own.
 	holeBytes = 32 << 10
 )
@@ -93,7 +96,7 @@ func (c *conn) piece(off, end int64) (piece, error) {
 	p := piece{off: off}
 	limit := min(end, off+chunkBytes)
 	for at := off; at < limit; {
-		l, err := disk.LayerAt(c.export.Image, at, end-at)
+		l, err := c.layer(at, end)
 		if err != nil {
 			return p, err
 		}
@@ -107,6 +110,24 @@ func (c *conn) piece(off, end int64) (piece, error) {
 		p.n = at - off
 	}
 	return p, nil
+}
+
+// layer is disk.LayerAt, which is not asked again about data that it has
+// mentioned: for a file with holes that would be a search each time.
+func (c *conn) layer(at, end int64) (disk.Layer, error) {
+	if known := c.export.data.Load(); known != nil && known.Off <= at && at < known.End() {
+		return disk.Layer{Extent: disk.Extent{Off: at, Len: min(known.End(), end) - at, State: disk.Data}}, nil
+	}
+	ahead := max(end-at, min(lookAhead, c.export.Image.Size()-at))
+	l, err := disk.LayerAt(c.export.Image, at, ahead)
+	if err != nil {
+		return l, err
+	}
+	if l.State == disk.Data {
+		c.export.data.Store(&disk.Extent{Off: l.Off, Len: l.Len})
+	}
+	l.Len = min(l.Len, end-at)
+	return l, nil
 }
 
 // readChunk sends a piece as data, or as a hole if it turns out to be zero.

@@ -10,8 +10,6 @@ import (
 // transmit does requests until the client leaves or the server closes, and
 // then waits for what is in flight.
 func (c *conn) transmit() error {
-	c.export.users.Add(1)
-	defer c.export.users.Add(-1)
 	err := c.serve()
 	if err != nil && err != io.EOF && !c.isClosing() {
 		c.leave() // it cannot be understood any more: no reply matters
@@ -71,11 +69,15 @@ func (c *conn) worker(r request) {
 	}
 }
 
-// Requests are quick when they are short and the last ones took little time: no
-// longer than from memory, and well below what the fastest disks need.
+// Requests are quick when they are short and most of the last ones took little
+// time: not much longer than from memory, and well below what the fastest disks need.
 const (
-	quickBytes   = 256 << 10
-	quickTime    = 50 * time.Microsecond // and a nanosecond for each byte
+	quickBytes = 256 << 10
+	quickTime  = 50 * time.Microsecond // and quickByte for each byte
+	quickByte  = 4 * time.Nanosecond
+
+	slowWeight   = 2 // a slow request counts as much against as so many quick ones for it
+	tooSlow      = 8 // the count from which on requests go to workers
 	leastPenalty = 32
 	mostPenalty  = 4096
 )
@@ -84,10 +86,11 @@ const (
 // reads them. As long as the image answers from memory that costs least by far: no
 // other goroutine has to be woken, and the replies to a burst leave together.
 // When it has to wait for a disk, requests must go to workers, so that many wait
-// at once.
+// at once. A few slow ones prove nothing: the processor may have been taken away.
 type pace struct {
+	count   int // of slow requests, weighted, less the quick ones
 	skip    int // requests that go to workers before another is tried
-	penalty int // what skip becomes when that one is slow
+	penalty int // what skip was the last time
 }
 
 // isQuick tells whether the reader itself is to do a request.
@@ -110,13 +113,20 @@ func (c *conn) do(r request) {
 	c.pace.took(time.Since(began), r.length)
 }
 
+// took counts a request. After many slow ones the reader is spared for some
+// time, the longer the more often that happens; then a single slow one is enough.
 func (p *pace) took(d time.Duration, length uint64) {
-	if d <= quickTime+time.Duration(length) {
+	if d <= quickTime+time.Duration(length)*quickByte {
+		p.count = max(p.count-1, 0)
 		p.penalty = max(p.penalty-1, leastPenalty)
 		return
 	}
-	p.skip = max(p.penalty, leastPenalty)
-	p.penalty = min(2*p.skip, mostPenalty)
+	p.count += slowWeight
+	if p.count >= tooSlow {
+		p.count = tooSlow - slowWeight
+		p.penalty = min(max(2*p.penalty, leastPenalty), mostPenalty)
+		p.skip = p.penalty
+	}
 }
 
 // drop gives back what a request holds.
