@@ -183,8 +183,12 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		ro := begin(t, socket)
 		ro.goTo("ro")
 		check(ro, "read-only", []try{
-			{"write", write, 0, 0, 1, eperm}, {"zero", zeroes, 0, 0, 1, eperm}, {"trim", trim, 0, 0, 1, eperm},
-			{"flush", flush, 0, 0, 0, 0}, {"cache", cache, 0, 0, size, 0}, {"resize", resize, 0, 0, 0, eperm},
+			{"write", write, 0, 0, 1, eperm},
+			{"zero", zeroes, 0, 0, 1, eperm},
+			{"trim", trim, 0, 0, 1, eperm},
+			{"flush", flush, 0, 0, 0, 0},
+			{"cache", cache, 0, 0, size, 0},
+			{"resize", resize, 0, 0, 0, eperm},
 		})
 	}
 	check(connect(t, socket), "simple", []try{{"unsplit", read, df, 0, 1, einval}, {"status", status, 0, 0, 1, einval}})

@@ -45,8 +45,12 @@ func TestPace(t *testing.T) {
 
 func TestWhatIsNeverQuick(t *testing.T) {
 	for _, r := range []request{
-		{kind: cmdFlush}, {kind: cmdTrim}, {kind: cmdWriteZeroes, length: 1}, {kind: cmdBlockStatus, length: 1},
-		{kind: cmdWrite, length: 1, flags: cmdFlagFUA}, {kind: cmdRead, length: quickBytes + 1},
+		{kind: cmdFlush},
+		{kind: cmdTrim},
+		{kind: cmdWriteZeroes, length: 1},
+		{kind: cmdBlockStatus, length: 1},
+		{kind: cmdWrite, length: 1, flags: cmdFlagFUA},
+		{kind: cmdRead, length: quickBytes + 1},
 	} {
 		if (&conn{}).isQuick(r) {
 			t.Errorf("%+v", r)
