@@ -46,7 +46,7 @@ func (img *image) check2(ctx context.Context) (disk.Report, error) {
 	if img.h.incompatible&incompatCorrupt != 0 {
 		report.Add(disk.Finding{Severity: disk.Damage, Offset: 72, Reason: "the image is marked as corrupt", Remedy: "clear the mark if all else is right"})
 	}
-	joined := joiner{report: &report, clusterBits: img.clusterBits}
+	joined := joiner{report: &report, clusterBits: img.clusterBits, end: w.clusters}
 	err = img.compare(w, joined.mismatch)
 	joined.flush()
 	report.Allocated = w.allocated
@@ -136,15 +136,16 @@ func (img *image) compareBeyond(w *walker, mismatch func(int64, uint64, uint64) 
 type joiner struct {
 	report       *disk.Report
 	clusterBits  uint32
+	end          int64 // clusters of the file
 	first, count int64
 	stored, used uint64
 }
 
 func (j *joiner) mismatch(cluster int64, stored, used uint64) error {
-	if stored > used {
+	if stored > used && cluster < j.end {
 		j.report.Leaked += 1 << j.clusterBits
 	}
-	if j.count > 0 && cluster == j.first+j.count && stored == j.stored && used == j.used {
+	if j.count > 0 && cluster != j.end && cluster == j.first+j.count && stored == j.stored && used == j.used {
 		j.count++
 		return nil
 	}
@@ -158,6 +159,9 @@ func (j *joiner) flush() {
 		return
 	}
 	f := disk.Finding{Severity: disk.Leak, Offset: j.first << j.clusterBits, Remedy: leakRemedy}
+	if j.first >= j.end {
+		f.Severity = disk.Note // behind the end of the file nothing is lost
+	}
 	if j.stored < j.used {
 		f.Severity, f.Remedy = disk.Damage, rebuildRemedy
 	}
