@@ -268,3 +268,24 @@ func TestBundlesAreMadeByTheirName(t *testing.T) {
 		}
 	}
 }
+
+func TestABundleOfTheMostPartsOpens(t *testing.T) {
+	m := memfs.New()
+	create := func(dir string, parts int64) error {
+		img, err := disk.Create(dir+"/DiskDescriptor.xml", disk.CreateOptions{
+			FS: m, Formats: formats, Format: "parallels", Size: parts << 20, Options: map[string]string{"split": "1M"},
+		})
+		if err != nil {
+			return err
+		}
+		return img.Close()
+	}
+	if err := create("a.hdd", 1024); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, mustOpen(t, m, "a.hdd/DiskDescriptor.xml", disk.Options{Write: true}))
+	var usage *disk.UsageError
+	if err := create("b.hdd", 1025); !errors.As(err, &usage) {
+		t.Errorf("one part more: %v", err)
+	}
+}

@@ -16,6 +16,10 @@ import (
 // descriptorName is what a bundle is opened by.
 const descriptorName = "DiskDescriptor.xml"
 
+// maxParts is how many parts a new disk may be split into: their descriptor
+// stays well below what is read again.
+const maxParts = 1024
+
 // create makes an empty image.
 func create(t *disk.Target) (disk.Image, error) {
 	img, err := createAny(t)
@@ -101,8 +105,8 @@ func createBundle(t *disk.Target) (_ *bundle, err error) {
 	if step == 0 {
 		step = max(t.Size, sector)
 	}
-	if t.Size/step >= maxImages {
-		return nil, disk.Usage("a disk of %d bytes in parts of %d would have more than %d files", t.Size, step, maxImages)
+	if ceilDiv(t.Size, step) > maxParts {
+		return nil, disk.Usage("a disk of %d bytes in parts of %d would have more than %d files", t.Size, step, maxParts)
 	}
 	for start := int64(0); start < t.Size || start == 0; start += step {
 		p, err := createPart(t, len(b.parts), start, min(t.Size, start+step))
