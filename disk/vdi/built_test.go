@@ -64,7 +64,7 @@ func (b built) bytes() []byte {
 	if b.plus {
 		length, end = 400, 472
 	}
-	offData := uint32(end + 4*len(b.blocks) + 511&^511)
+	offData := uint32(end + 4*len(b.blocks))
 	u32(length, b.kind, 0)
 	padded(b.comment, 256)
 	u32(uint32(end), offData, 20, 16, 63, 512, 0)
@@ -341,6 +341,7 @@ func TestHostileHeaders(t *testing.T) {
 		"type 9":                 func(p []byte) { p[0x4c] = 9 },
 		"header of 10 bytes":     func(p []byte) { binary.LittleEndian.PutUint32(p[0x48:], 10) },
 		"extra without measure":  func(p []byte) { binary.LittleEndian.PutUint32(p[0x17c:], 0xfffffe00) },
+		"extra of megabytes":     func(p []byte) { p[0x17e] = 0xc3 }, // moving a block took 12 MiB
 		"version of the future":  func(p []byte) { p[0x46] = 2 },
 		"signature of something": func(p []byte) { p[0x40] = 0 },
 	} {

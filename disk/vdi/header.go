@@ -117,8 +117,8 @@ func (h header) check(fileSize int64) error {
 		return disk.Corrupt(name, int64(h.at.kind), "the image type is %d; it must be from 1 to 4", h.kind())
 	case block < 512 || block > 1<<30 || block&(block-1) != 0:
 		return disk.Corrupt(name, int64(h.at.blockSize), "the block size is %d; it must be a power of two from 512 to 1 GiB", block)
-	case extra > 1<<30:
-		return disk.Corrupt(name, int64(h.at.extra), "a block is said to have %d bytes of extra data; more than 1 GiB makes no sense", extra)
+	case extra > 1<<20:
+		return disk.Corrupt(name, int64(h.at.extra), "a block is said to have %d bytes of extra data; more than 1 MiB makes no sense", extra)
 	case h.diskSize() < 0 || h.diskSize() > blocks*block:
 		return disk.Corrupt(name, int64(h.at.diskSize), "the disk is said to have %d bytes, and its %d blocks hold %d", uint64(h.diskSize()), blocks, blocks*block)
 	case h.offMap() < int64(h.at.end) || h.offMap()%4 != 0:

@@ -19,7 +19,30 @@ func (m *image) ReadAt(p []byte, off int64) (int, error) {
 func (m *image) Map(off, n int64) (disk.Extent, error) {
 	m.layout.RLock()
 	defer m.layout.RUnlock()
-	return m.mapAt(off, n)
+	e, err := m.mapAt(off, n)
+	if err != nil || !m.geo.fixed || e.State != disk.Data {
+		return e, err
+	}
+	return m.holes(e)
+}
+
+// holes tells apart what a fixed image has and what is only a hole in its
+// file.
+func (m *image) holes(e disk.Extent) (disk.Extent, error) {
+	h, ok := m.file.(disk.Holed)
+	if !ok {
+		return e, nil
+	}
+	start, end, err := h.NextData(e.HostOff)
+	switch {
+	case err != nil:
+		return e, err
+	case start > e.HostOff:
+		return disk.Extent{Off: e.Off, Len: min(e.Len, start-e.HostOff), State: disk.Zeroed}, nil
+	case end > e.HostOff:
+		e.Len = min(e.Len, end-e.HostOff)
+	}
+	return e, nil
 }
 
 // settled is an image whose layout lock is held already.

@@ -263,6 +263,9 @@ func (m *image) copyPlace(from, to int64) error {
 		if _, err := m.file.ReadAt(buffer[:n], source+at); err != nil {
 			return err
 		}
+		if target+at >= m.fileEnd.Load() && allZero(buffer[:n]) {
+			continue // nothing is there, which is zero
+		}
 		if _, err := m.put(buffer[:n], target+at); err != nil {
 			return err
 		}

@@ -207,12 +207,12 @@ func (m *image) newPart(index, within, n int64, p []byte) error {
 // surround writes a part of a block, with zeros on both sides.
 func (m *image) surround(pos, within, n, length int64, clean bool, p []byte) error {
 	if !clean {
-		if err := m.fill(pos, length); err != nil {
+		if err := m.fillBelow(pos, pos+length); err != nil {
 			return err
 		}
 	}
 	if p == nil {
-		return nil
+		return m.fill(pos, min(length, sector)) // so that the file has the place
 	}
 	_, err := m.put(p, pos+within)
 	return err
@@ -277,9 +277,8 @@ func (m *image) noteUsed() {
 
 // fill writes zeros.
 func (m *image) fill(pos, n int64) error {
-	zeros := make([]byte, min(n, 64<<10))
 	for n > 0 {
-		k, err := m.put(zeros[:min(n, int64(len(zeros)))], pos)
+		k, err := m.put(zeroes[:min(n, int64(len(zeroes)))], pos)
 		if err != nil {
 			return err
 		}
@@ -291,7 +290,7 @@ func (m *image) fill(pos, n int64) error {
 // allZero tells whether p is all zero.
 func allZero(p []byte) bool {
 	for len(p) > 0 {
-		n := min(len(p), len(zeroes))
+		n := min(len(p), 4096)
 		if !bytes.Equal(p[:n], zeroes[:n]) {
 			return false
 		}
@@ -300,4 +299,4 @@ func allZero(p []byte) bool {
 	return true
 }
 
-var zeroes [4096]byte
+var zeroes [64 << 10]byte

@@ -177,6 +177,9 @@ func (m *image) copyBlock(from, to uint32) error {
 			return err
 		}
 		clear(piece[n:])
+		if at > 0 && target+at >= m.fileEnd.Load() && allZero(piece) {
+			continue // nothing is there, which is zero
+		}
 		if _, err := m.put(piece, target+at); err != nil {
 			return err
 		}

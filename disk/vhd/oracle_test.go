@@ -20,6 +20,8 @@ import (
 
 var formats = []*disk.Format{vhd.Format}
 
+const imageName = "a.vhd"
+
 // qemu runs qemu-img.
 func qemu(t *testing.T, args ...string) {
 	t.Helper()

@@ -146,8 +146,8 @@ func (m *image) writeNew(p []byte, index, within int64) (int, error) {
 // writeBlock writes bitmap and data of a new block, around them zeros.
 func (m *image) writeBlock(p []byte, within int64, start uint32) error {
 	data := m.geo.dataAt(start)
-	if data < m.fileEnd.Load() && int64(len(p)) < m.geo.block { // something was there before
-		if err := m.fill(data, m.geo.block); err != nil {
+	if int64(len(p)) < m.geo.block { // something may have been there before
+		if err := m.fill(data, max(0, min(data+m.geo.block, m.fileEnd.Load())-data)); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,97 @@
+package vhd
+
+import (
+	"errors"
+
+	"github.com/panalvm/panal/disk"
+)
+
+// WriteAt writes to the file.
+func (m *flat) WriteAt(p []byte, off int64) (int, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.prepare(off, int64(len(p))); err != nil {
+		return 0, err
+	}
+	return m.file.WriteAt(p, off)
+}
+
+// prepare checks a change of a range.
+func (m *flat) prepare(off, n int64) error {
+	if !m.write {
+		return disk.ErrReadOnly
+	}
+	if err := disk.InRange(off, n, m.size); err != nil {
+		return err
+	}
+	return m.doubt
+}
+
+// removeRelic completes a Resize that was cut off.
+func (m *flat) removeRelic() error {
+	if m.relic < 0 {
+		return nil
+	}
+	if _, err := m.file.WriteAt(zeros[:sector], m.relic); err != nil {
+		return err
+	}
+	m.relic = -1
+	return m.file.Sync()
+}
+
+// Sync makes durable what was written.
+func (m *flat) Sync() error {
+	if !m.write {
+		return disk.ErrReadOnly
+	}
+	return m.file.Sync()
+}
+
+// ZeroAt makes holes.
+func (m *flat) ZeroAt(off, n int64) error {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.prepare(off, n); err != nil {
+		return err
+	}
+	end := off + n
+	from, to := roundUp(off, page), end/page*page
+	if from >= to {
+		return m.fill(off, n)
+	}
+	if err := m.fill(off, from-off); err != nil {
+		return err
+	}
+	if err := disk.PunchHole(m.file, from, to-from); err != nil {
+		return err
+	}
+	return m.fill(to, end-to)
+}
+
+func (m *flat) fill(pos, n int64) error {
+	for n > 0 {
+		k, err := m.file.WriteAt(zeros[:min(n, int64(len(zeros)))], pos)
+		if err != nil {
+			return err
+		}
+		pos, n = pos+int64(k), n-int64(k)
+	}
+	return nil
+}
+
+// DiscardAt makes holes.
+func (m *flat) DiscardAt(off, n int64) error { return m.ZeroAt(off, n) }
+
+// CopyHost takes a range of another file, through the kernel.
+func (m *flat) CopyHost(off int64, src disk.File, srcOff, n int64) (int64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.prepare(off, n); err != nil {
+		return 0, err
+	}
+	copier, ok := m.file.(disk.RangeCopier)
+	if !ok {
+		return 0, errors.ErrUnsupported
+	}
+	return copier.CopyRange(off, src, srcOff, n)
+}
