@@ -8,6 +8,7 @@ import (
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/parallels"
+	"github.com/panalvm/panal/disk/qcow2"
 	"github.com/panalvm/panal/disk/raw"
 	"github.com/panalvm/panal/disk/vdi"
 	"github.com/panalvm/panal/disk/vhd"
@@ -17,6 +18,7 @@ import (
 
 // all is every format. Raw is last: anything could be it.
 var all = []*disk.Format{
+	qcow2.Format,
 	vmdk.Format,
 	vdi.Format,
 	vhd.Format,

@@ -14,7 +14,7 @@ import (
 // What a descriptor may have. Real ones have some kilobytes.
 const (
 	maxDescriptor = 1 << 20
-	maxElements   = 20_000
+	maxElements   = 40_000
 	maxNesting    = 16
 )
 

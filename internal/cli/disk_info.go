@@ -207,7 +207,7 @@ func (a *app) printFormats() {
 	for _, f := range formats.All() {
 		for _, v := range f.Variants {
 			variants = append(variants, table.Row{
-				f.Name + ":" + v.Name, "yes", yesNo(v.Create), yesNo(v.Write), yesNo(v.Stream), yesNo(v.Parent),
+				kindName(f.Name, v.Name), "yes", yesNo(v.Create), yesNo(v.Write), yesNo(v.Stream), yesNo(v.Parent),
 				orDash(strings.Join(v.Aliases, ", ")), v.Title,
 			})
 		}
@@ -218,6 +218,14 @@ func (a *app) printFormats() {
 	a.printTable(table.Row{"FORMAT", "READ", "CREATE", "WRITE", "PIPE", "PARENT", "ALSO CALLED", "WHAT IT IS"}, variants)
 	fmt.Fprintln(a.out)
 	a.printTable(table.Row{"FORMAT", "OPTION", "VALUES", "DEFAULT", "ONLY FOR", "WHAT IT DOES"}, options)
+}
+
+// kindName is what people type for a variant.
+func kindName(format, variant string) string {
+	if variant == "" {
+		return format
+	}
+	return format + ":" + variant
 }
 
 func optionValues(o disk.Option) string {

@@ -12,6 +12,7 @@ import (
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/formats"
 	"github.com/panalvm/panal/disk/hostfs"
+	"github.com/panalvm/panal/disk/tarfs"
 )
 
 // Place says where images may be and refer to.
@@ -45,7 +46,7 @@ func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 		return nil, err
 	}
 	files.Unlocked = o.Unlocked
-	options.FS = files
+	options.FS = tarfs.Over(files)
 	img, err := disk.Open(path, options)
 	if err != nil {
 		return nil, err
