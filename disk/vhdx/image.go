@@ -166,7 +166,7 @@ func (m *image) bounds() error {
 		return nil
 	}
 	e, err := m.payload(last)
-	if err == nil && e.present() && e.host() <= size {
+	if err == nil && e.present() && e.host() >= 0 && e.host() <= size {
 		m.end = max(m.end, e.host()+m.blockSize())
 	}
 	return err
@@ -248,7 +248,7 @@ func (m *image) locateBitmap(c int64) (int64, error) {
 
 // placeable tells what is wrong with the place that an entry names.
 func (m *image) placeable(s span, index int64) error {
-	if s.end() > m.end {
+	if s.off < 0 || s.off > m.end-s.length {
 		return disk.Corrupt(name, m.table.off+index*entryLength, "a block lies at [%#x,+%#x), beyond the end of the file at %#x", s.off, s.length, m.end)
 	}
 	for _, r := range m.reserved {

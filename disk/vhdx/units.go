@@ -16,13 +16,6 @@ func (u units) mark(s span) (taken bool) {
 	return taken
 }
 
-// clear gives a range back.
-func (u units) clear(s span) {
-	for n := s.off / mib; n*mib < s.end() && n/64 < int64(len(u)); n++ {
-		u[n/64] &^= 1 << (n % 64)
-	}
-}
-
 // gap is the first range at or behind from, and before end, that is not
 // used; of no length, if there is none.
 func (u units) gap(from, end int64) span {
