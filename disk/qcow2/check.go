@@ -108,7 +108,8 @@ func (img *image) compareWindow(w *walker, c *counts, mismatch func(int64, uint6
 // compareBeyond looks for refcounts of clusters behind the end of the file.
 func (img *image) compareBeyond(w *walker, mismatch func(int64, uint64, uint64) error) error {
 	per := img.refs.perBlock
-	for index := w.clusters / per; index < img.refs.entries(); index++ {
+	blocks := int64(0) // as many as the file has room for, or they are not all different
+	for index := w.clusters / per; index < img.refs.entries() && blocks <= w.clusters; index++ {
 		if err := w.ctx.Err(); err != nil {
 			return err
 		}
@@ -116,6 +117,7 @@ func (img *image) compareBeyond(w *walker, mismatch func(int64, uint64, uint64) 
 		if err != nil || block == 0 || block>>img.clusterBits >= w.clusters {
 			continue // told already
 		}
+		blocks++
 		for k := max(index*per, w.clusters); k < (index+1)*per; k++ {
 			stored, err := img.refs.get(k)
 			if err != nil {

@@ -100,6 +100,11 @@ func (r *refcounts) set(cluster int64, v uint64) error {
 
 // last is the last cluster with a refcount that is not 0, -1 if none has.
 func (r *refcounts) last() (int64, error) {
+	size, err := r.file.Size()
+	if err != nil {
+		return 0, err
+	}
+	blocks := size>>r.h.clusterBits + 1 // the file has room for no more
 	for index := r.entries() - 1; index >= 0; index-- {
 		block, err := r.block(index)
 		if err != nil {
@@ -107,6 +112,9 @@ func (r *refcounts) last() (int64, error) {
 		}
 		if block == 0 {
 			continue
+		}
+		if blocks--; blocks < 0 {
+			return 0, disk.Corrupt(formatName, r.h.refTableOffset, "the refcount table names more blocks than the file has clusters")
 		}
 		for i := r.perBlock - 1; i >= 0; i-- {
 			v, err := r.get(index*r.perBlock + i)

@@ -2,19 +2,25 @@ package qcow2
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/panalvm/panal/disk"
 )
 
-// laneBytes is how much is reserved and written at once.
-const laneBytes = 4 << 20
+// What a sink reserves at once, and how many rows of clusters it keeps open for
+// compressed clusters that fit into what the ones before left.
+const (
+	laneBytes = 128 << 10
+	maxLanes  = 32
+)
 
-// sink fills an image with compressed clusters. These go into one lane, byte
-// after byte; clusters that do not become smaller go into another.
+// sink fills an image with compressed clusters. These go into lanes, byte after
+// byte: the last is where most go, those before it have little room left. Clusters
+// that do not become smaller have a lane of their own.
 type sink struct {
 	img    *image
-	packed lane
-	plain  lane
+	packed []*lane
+	plain  *lane
 	next   int64 // the least offset that may be appended
 	closed bool
 }
@@ -40,8 +46,7 @@ func (img *image) Compressing() (disk.Sink, error) {
 	if err := img.touch(); err != nil {
 		return nil, err
 	}
-	s := &sink{img: img, packed: lane{img: img, counted: -1}, plain: lane{img: img, counted: -1}}
-	return s, nil
+	return &sink{img: img, plain: &lane{img: img}}, nil
 }
 
 // BlockSize is a cluster.
@@ -108,10 +113,52 @@ func (s *sink) store(encoded []byte) (entry, error) {
 		}
 		return e, s.plain.put(encoded)
 	}
-	if err := s.packed.reserve(n); err != nil {
+	l, err := s.room(n)
+	if err != nil {
 		return entry{}, err
 	}
-	return s.img.compressedEntry(s.packed.pos, n), s.packed.put(encoded)
+	return s.img.compressedEntry(l.pos, n), l.put(encoded)
+}
+
+// room is a lane with room for n bytes.
+func (s *sink) room(n int64) (*lane, error) {
+	for _, l := range s.packed {
+		if err := l.mayShare(); err != nil {
+			return nil, err
+		}
+		if l.end-l.pos >= n {
+			return l, nil
+		}
+	}
+	if k := len(s.packed); k > 0 {
+		if ok, err := s.packed[k-1].extend(); ok || err != nil {
+			return s.packed[k-1], err
+		}
+		if err := s.packed[k-1].flush(); err != nil {
+			return nil, err
+		}
+		if k == maxLanes {
+			if err := s.dropFullest(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	l := &lane{img: s.img}
+	s.packed = append(s.packed, l)
+	return l, l.reserve(n)
+}
+
+// dropFullest closes the lane with the least room, but not the last.
+func (s *sink) dropFullest() error {
+	least := 0
+	for i, l := range s.packed[:len(s.packed)-1] {
+		if l.end-l.pos < s.packed[least].end-s.packed[least].pos {
+			least = i
+		}
+	}
+	l := s.packed[least]
+	s.packed = slices.Delete(s.packed, least, least+1)
+	return errors.Join(l.flush(), l.giveBack())
 }
 
 // point sets the L2 entry of a cluster.
@@ -130,7 +177,13 @@ func (s *sink) point(off int64, e entry) error {
 	return img.setEntry(at, e)
 }
 
-func (s *sink) flush() error { return errors.Join(s.packed.flush(), s.plain.flush()) }
+func (s *sink) flush() error {
+	failed := s.plain.flush()
+	for _, l := range s.packed {
+		failed = errors.Join(failed, l.flush())
+	}
+	return failed
+}
 
 // Close writes what waits and gives back what was reserved too much.
 func (s *sink) Close() error {
@@ -144,7 +197,7 @@ func (s *sink) Close() error {
 	if err := s.flush(); err != nil {
 		return err
 	}
-	for _, l := range []*lane{&s.plain, &s.packed} {
+	for _, l := range append(s.packed, s.plain) {
 		if err := l.giveBack(); err != nil {
 			return err
 		}
@@ -161,35 +214,60 @@ func (s *sink) Close() error {
 
 // reserve makes room for n bytes at pos, in one row.
 func (l *lane) reserve(n int64) error {
-	img := l.img
-	cs := img.clusterSize()
-	if l.pos&(cs-1) != 0 { // may the cluster be used once more?
-		v, err := img.refs.get(l.pos >> img.clusterBits)
-		if err != nil {
-			return err
-		}
-		if v >= img.refs.most() {
-			if err := l.skip((l.pos + cs - 1) &^ (cs - 1)); err != nil {
-				return err
-			}
-		}
-	}
 	if l.end-l.pos >= n {
 		return nil
 	}
-	fresh, err := img.take(max(int64(laneBytes)>>img.clusterBits, 1))
+	if ok, err := l.extend(); ok || err != nil {
+		return err
+	}
+	if err := errors.Join(l.flush(), l.giveBack()); err != nil {
+		return err
+	}
+	first, err := l.img.take(l.step())
 	if err != nil {
 		return err
 	}
-	end := fresh + max(laneBytes&^(cs-1), cs)
-	if fresh != l.end {
-		if err := errors.Join(l.flush(), l.giveBack()); err != nil {
-			return err
-		}
-		l.pos, l.counted = fresh, fresh>>img.clusterBits-1
-	}
-	l.end = end
+	l.pos, l.end, l.counted = first, first+l.step()<<l.img.clusterBits, first>>l.img.clusterBits-1
 	return nil
+}
+
+// step is how many clusters are taken at once.
+func (l *lane) step() int64 { return max(int64(laneBytes)>>l.img.clusterBits, 1) }
+
+// extend takes the clusters behind the lane, if they are the next.
+func (l *lane) extend() (bool, error) {
+	img := l.img
+	if l.end == 0 || img.alloc.tail<<img.clusterBits != l.end {
+		return false, nil
+	}
+	if missing, err := img.missingBlock(img.alloc.tail, l.step()); missing >= 0 || err != nil {
+		return false, err
+	}
+	first, err := img.takeTail(l.step())
+	if err != nil {
+		return false, err
+	}
+	for c := first; c < first+l.step(); c++ {
+		if err := img.refs.set(c, 1); err != nil {
+			return false, err
+		}
+	}
+	l.end += l.step() << img.clusterBits
+	return true, nil
+}
+
+// mayShare goes on with the next cluster when the refcount of the one at pos is
+// as large as it can become.
+func (l *lane) mayShare() error {
+	cs := l.img.clusterSize()
+	if l.pos&(cs-1) == 0 {
+		return nil
+	}
+	v, err := l.img.refs.get(l.pos >> l.img.clusterBits)
+	if err != nil || v < l.img.refs.most() {
+		return err
+	}
+	return l.skip((l.pos + cs - 1) &^ (cs - 1))
 }
 
 // skip goes on to a later place.
@@ -218,7 +296,7 @@ func (l *lane) put(p []byte) error {
 	}
 	l.buffer = append(l.buffer, p...)
 	l.pos += int64(len(p))
-	if len(l.buffer) >= laneBytes/4 {
+	if len(l.buffer) >= laneBytes {
 		return l.flush()
 	}
 	return nil

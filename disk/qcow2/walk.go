@@ -118,6 +118,7 @@ func (w *walker) l1(off, entries, where int64, current bool) error {
 	if !w.bytes(off, entries*8, where, "an L1 table") {
 		return nil
 	}
+	tables := int64(0) // as many as the file has room for, or they are not all different
 	for i := range entries {
 		if err := w.ctx.Err(); err != nil {
 			return err
@@ -136,7 +137,11 @@ func (w *walker) l1(off, entries, where int64, current bool) error {
 			continue
 		case table&(w.img.clusterSize()-1) != 0:
 			w.damage(at, disk.Corrupt(formatName, at, "an L1 entry %#x points to no cluster's begin", v))
+		case tables > w.clusters:
+			w.damage(at, disk.Corrupt(formatName, at, "the L1 table names more L2 tables than the file has clusters"))
+			return nil
 		case w.bytes(table, w.img.clusterSize(), at, "an L2 table"):
+			tables++
 			if err := w.l2(table, current); err != nil {
 				return err
 			}
