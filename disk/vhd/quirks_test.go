@@ -188,6 +188,17 @@ func TestBitmapsOfDynamicImages(t *testing.T) {
 	img = mustOpen(t, b.bytes(), true)
 	content = plainContent()
 	holds(t, img, content)
+	if err := disk.Resize(img, 1<<20); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("growing beyond the batmap: %v", err)
+	}
+	if err := disk.Resize(img, 8192); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Resize(img, 12288); err != nil {
+		t.Fatal(err)
+	}
+	clear(content[8192:])
+	holds(t, img, content)
 	if err := disk.Zero(img, 4096, 4096); err != nil {
 		t.Fatal(err)
 	}

@@ -57,12 +57,14 @@ func (m *image) shrink(size int64) error {
 	if err := m.flush(); err != nil {
 		return err
 	}
-	next := m.head.clone()
-	next.setU32(atEntries, uint32(m.geo.blocks()))
-	if err := m.writeHeader(next); err != nil {
-		return err
+	if m.batmap == nil { // which lies where the table ends
+		next := m.head.clone()
+		next.setU32(atEntries, uint32(m.geo.blocks()))
+		if err := m.writeHeader(next); err != nil {
+			return err
+		}
+		m.geo = geometryOf(m.foot, m.head)
 	}
-	m.geo = geometryOf(m.foot, m.head)
 	if err := m.reclaim(); err != nil {
 		return err
 	}
@@ -124,8 +126,11 @@ func (m *image) lengthenTable(blocks int64) error {
 	if blocks <= m.geo.entries {
 		return m.flush()
 	}
+	if m.batmap != nil {
+		return disk.Unsupported(name, "XenServer's batmap has room for %d blocks; convert the image to a new one of the other size", m.geo.entries)
+	}
 	at := m.geo.table
-	if m.geo.table+4*blocks > roundUp(m.geo.table+4*m.geo.entries, sector) || m.batmap != nil {
+	if m.geo.table+4*blocks > roundUp(m.geo.table+4*m.geo.entries, sector) {
 		at = m.space.end
 	}
 	if err := m.copyTable(at, blocks); err != nil {
@@ -147,7 +152,6 @@ func (m *image) lengthenTable(blocks int64) error {
 		return err
 	}
 	m.table.Drop()
-	m.batmap = nil // XenServer looks for it behind the table, and finds none
 	size := m.geo.size
 	m.geo = geometryOf(m.foot, m.head)
 	m.geo.size = size
