@@ -49,6 +49,9 @@ func TestCorpus(t *testing.T) {
 	for _, f := range images(t) {
 		t.Run(f.Name, func(t *testing.T) {
 			t.Parallel()
+			if _, _, err := disk.Find(formats.All(), folderFormat(f.Format)); err != nil {
+				t.Skip(err)
+			}
 			img, err := diskfile.Place{}.Open(f.Path, diskfile.OpenOptions{Format: formatOf(f)})
 			if want, isBroken := broken[f.Name]; isBroken {
 				mustSay(t, err, want)
@@ -74,6 +77,14 @@ func formatOf(f disktest.CorpusFile) string {
 	return ""
 }
 
+// folderFormat is the format of a folder's images.
+func folderFormat(folder string) string {
+	if folder == "hdd" {
+		return "parallels"
+	}
+	return folder
+}
+
 func mustSay(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -88,7 +99,7 @@ func describe(t *testing.T, f disktest.CorpusFile, img disk.Image) {
 	if info.Size != img.Size() {
 		t.Errorf("it describes its size as %d; it is %d", info.Size, img.Size())
 	}
-	named, _, err := disk.Find(formats.All(), f.Format)
+	named, _, err := disk.Find(formats.All(), folderFormat(f.Format))
 	if err == nil && formatOf(f) == "" && info.Format != named.Name {
 		t.Errorf("it was taken for %s", info.Format)
 	}
@@ -129,7 +140,7 @@ func roundTrips(t *testing.T, qemuImg string, img disk.Image) {
 	if !ok {
 		t.Fatal("it cannot be made a raw disk")
 	}
-	for _, to := range targets() {
+	for _, to := range variants() {
 		t.Run(to.name, func(t *testing.T) {
 			path, ok := to.make(t, workDir(t), img)
 			if !ok {
@@ -138,7 +149,7 @@ func roundTrips(t *testing.T, qemuImg string, img disk.Image) {
 			made := to.open(t, path)
 			mustBeSame(t, made, img)
 			mustCheck(t, made, disk.Note)
-			if qemuImg != "" {
+			if qemuImg != "" && !to.slowInQEMU(img.Size()) {
 				to.qemuSame(t, qemuImg, path, raw)
 			}
 		})
@@ -180,6 +191,10 @@ func readMember(t *testing.T, archive, name, facts string) {
 		t.Fatal(err)
 	}
 	defer img.Close()
+	if format == "raw" {
+		size = min(size, img.Size()) // the other reader fills up the last sector
+		digest = ""
+	}
 	f := disktest.CorpusFile{Name: name, Digest: disktest.Digest{Raw: digest, Size: size}}
 	if _, err := f.Verify(img); err != nil {
 		t.Error(err)

@@ -210,3 +210,9 @@ func (t target) qemuSame(tb testing.TB, qemuImg, path, raw string) {
 		tb.Errorf("qemu-img compare: %v: %s", err, out)
 	}
 }
+
+// slowInQEMU tells whether qemu-img would read every byte of such an image,
+// because its driver does not know what is zero.
+func (t target) slowInQEMU(size int64) bool {
+	return t.qemu == "vhdx" && size > 256<<20
+}
