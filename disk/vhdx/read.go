@@ -30,6 +30,12 @@ func (m *image) Map(off, n int64) (disk.Extent, error) {
 		if err != nil || e.Len == n {
 			break
 		}
+		if e.State == disk.Unallocated {
+			if end := m.emptyTo(e.End()); end > e.End() {
+				e.Len = min(end-off, n)
+				continue
+			}
+		}
 		next, err := m.piece(e.End(), n-e.Len)
 		if err != nil || next.State != e.State || e.State == disk.Data && next.HostOff != e.HostOff+e.Len {
 			break // an error is for who asks for that range
@@ -37,6 +43,25 @@ func (m *image) Map(off, n int64) (disk.Extent, error) {
 		e.Len += next.Len
 	}
 	return e, err
+}
+
+// emptyTo is up to where on the disk, from the block at off on, the table has a
+// hole, which is how the tables of great disks are mostly. It is asked once a page, and
+// only of images that nobody writes to, whose table is what the file holds.
+func (m *image) emptyTo(off int64) int64 {
+	at := m.table.off + m.payloadIndex(off>>m.block)*entryLength
+	h, ok := m.file.(disk.Holed)
+	if m.write || !ok || off&(m.blockSize()-1) != 0 || at%pageLength >= 2*entryLength {
+		return off
+	}
+	start, _, err := h.NextData(at)
+	if err != nil {
+		return off
+	}
+	index := (min(start, m.table.end()) - m.table.off) / entryLength
+	ratio := int64(1) << m.chunk
+	block := index/(ratio+1)*ratio + min(index%(ratio+1), ratio)
+	return min(block<<m.block, m.Size())
 }
 
 // piece describes what begins at off and ends within the block.
