@@ -21,6 +21,7 @@ func (b *builder) room(n int) {
 }
 
 func (b *builder) u32(at int, v uint32) { b.room(at + 4); binary.LittleEndian.PutUint32((*b)[at:], v) }
+
 func (b *builder) u64(at int, v uint64) { b.room(at + 8); binary.LittleEndian.PutUint64((*b)[at:], v) }
 func (b *builder) put(at int, p []byte) { b.room(at + len(p)); copy((*b)[at:], p) }
 
@@ -82,7 +83,7 @@ func seImage() []byte {
 	b.u64(volatile*512, 0xcafecafe)
 	b.room(volatile*512 + 512)
 	b.u64(gd*512, 1<<60|1) // the first table lies second
-	b.u64(gd*512+8, 1<<60|0)
+	b.u64(gd*512+8, 1<<60)
 	for n, g := range seGrains {
 		number := uint64(n + 1)
 		table := 1 - g/4096

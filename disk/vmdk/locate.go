@@ -149,8 +149,3 @@ func (d *directory) probe(t, begin, left int64) int64 {
 	d.used[t/64] |= 1 << (t % 64)
 	return 0
 }
-
-// touch says that a table is written now.
-func (d *directory) touch(t int64) {
-	d.used[t/64] |= 1 << (t % 64)
-}

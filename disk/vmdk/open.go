@@ -162,6 +162,9 @@ func (o *opener) addExtents(self *part) error {
 	if err != nil {
 		return disk.Corrupt(name, o.image.home.off, "%v", err)
 	}
+	if track := o.image.desc.Text("changeTrackPath"); track != "" && o.image.write {
+		return disk.Unsupported(name, "changes are tracked in %q, which is not kept here; remove the line changeTrackPath to write to the disk, and make the next backup a full one", track)
+	}
 	if len(all) == 0 && self != nil {
 		all = []descriptor.Extent{{Access: descriptor.ReadWrite, Type: "SPARSE", Sectors: -1}}
 	}

@@ -1,5 +1,6 @@
 // Package grain encodes and decodes compressed grains: zlib streams (RFC 1950)
-// of 64 KiB, each by itself.
+// of 64 KiB, each by itself. Both ways are its own: all of a grain is in memory,
+// which general packages for streams cannot make use of.
 package grain
 
 import (
@@ -8,36 +9,16 @@ import (
 	"fmt"
 	"hash/adler32"
 	"sync"
-
-	"github.com/klauspost/compress/flate"
 )
 
 // ErrCorrupt says that a stream cannot be decoded, or not to what it was.
 var ErrCorrupt = errors.New("the compressed grain is damaged")
-
-// level is deflate's: the fastest that makes mixed data no larger than zlib's
-// default level does.
-const level = 7
 
 // Codec keeps what encoding and decoding need, for the next grain. The zero
 // Codec is ready; it may be used by many goroutines at once.
 type Codec struct {
 	readers sync.Pool
 	writers sync.Pool
-}
-
-// writer is an encoder and what it writes to.
-type writer struct {
-	out     appender
-	deflate *flate.Writer
-}
-
-// appender is an io.Writer to a slice.
-type appender struct{ p []byte }
-
-func (a *appender) Write(p []byte) (int, error) {
-	a.p = append(a.p, p...)
-	return len(p), nil
 }
 
 // Decode decodes src into dst and returns how much came out: less than dst
@@ -68,32 +49,25 @@ func (c *Codec) Encode(dst, src []byte) ([]byte, error) {
 	if Incompressible(src) {
 		dst = store(dst, src)
 	} else {
-		var err error
-		if dst, err = c.deflate(dst, src); err != nil {
-			return dst, err
-		}
+		dst = c.deflate(dst, src)
 	}
 	return binary.BigEndian.AppendUint32(dst, adler32.Checksum(src)), nil
 }
 
-func (c *Codec) deflate(dst, src []byte) ([]byte, error) {
-	w, _ := c.writers.Get().(*writer)
-	if w == nil {
-		w = &writer{}
-		var err error
-		if w.deflate, err = flate.NewWriter(&w.out, level); err != nil {
-			return dst, err
-		}
+// deflate compresses, unless storing takes less.
+func (c *Codec) deflate(dst, src []byte) []byte {
+	d, _ := c.writers.Get().(*deflater)
+	if d == nil {
+		d = &deflater{}
 	}
-	defer c.writers.Put(w)
-	w.out.p = dst
-	w.deflate.Reset(&w.out)
-	if _, err := w.deflate.Write(src); err != nil {
-		return dst, err
+	defer c.writers.Put(d)
+	before := len(dst)
+	dst = d.deflate(dst, src)
+	d.out.p = nil
+	if len(dst)-before > len(src)+5*(1+len(src)/65535) {
+		dst = store(dst[:before], src)
 	}
-	err := w.deflate.Close()
-	dst, w.out.p = w.out.p, nil
-	return dst, err
+	return dst
 }
 
 // store appends stored blocks (RFC 1951, 3.2.4).
