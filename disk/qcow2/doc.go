@@ -26,5 +26,5 @@
 // keep up to date (autoclear).
 //
 // The source of facts, cited in comments as "spec", is the document
-// docs/interop/qcow2.txt of QEMU 7.2 and 9; limits are those of QEMU's block/qcow2.h.
+// docs/interop/qcow2.txt of QEMU; limits are those of QEMU's block/qcow2.h.
 package qcow2

@@ -16,8 +16,11 @@ import (
 func seeds(t testing.TB) [][]byte {
 	var all [][]byte
 	for _, o := range []map[string]string{
-		{"clusterSize": "512"}, {"clusterSize": "512", "compat": "v2"}, {"clusterSize": "512", "compression": "zstd"},
-		{"clusterSize": "16K", "extendedL2": "on"}, {"clusterSize": "512", "refcountBits": "1"},
+		{"clusterSize": "512"},
+		{"clusterSize": "512", "compat": "v2"},
+		{"clusterSize": "512", "compression": "zstd"},
+		{"clusterSize": "16K", "extendedL2": "on"},
+		{"clusterSize": "512", "refcountBits": "1"},
 	} {
 		fs := memfs.New()
 		img, err := disk.Create("seed", disk.CreateOptions{FS: fs, Formats: []*disk.Format{qcow2.Format}, Format: "qcow2", Size: 40000, Options: o})

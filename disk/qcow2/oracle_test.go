@@ -210,8 +210,15 @@ func TestRenamesTheParent(t *testing.T) {
 
 func TestQEMUReadsWhatWeCompress(t *testing.T) {
 	for _, o := range []map[string]string{
-		{}, {"compression": "zstd"}, {"compat": "v2"}, {"clusterSize": "512"}, {"clusterSize": "2M"},
-		{"clusterSize": "4K", "refcountBits": "1"}, {"refcountBits": "2"}, {"extendedL2": "on"}, {"clusterSize": "2M", "compression": "zstd"},
+		{},
+		{"compression": "zstd"},
+		{"compat": "v2"},
+		{"clusterSize": "512"},
+		{"clusterSize": "2M"},
+		{"clusterSize": "4K", "refcountBits": "1"},
+		{"refcountBits": "2"},
+		{"extendedL2": "on"},
+		{"clusterSize": "2M", "compression": "zstd"},
 	} {
 		t.Run(label(o), func(t *testing.T) {
 			dir := t.TempDir()
