@@ -19,10 +19,11 @@ type Export struct {
 }
 
 // Bounds of the preferred block size that clients are told; the image's own
-// unit lies between.
+// unit lies between. nbdcopy makes its requests that long, and those beyond
+// quickBytes cost more.
 const (
 	minPreferred = 4 << 10
-	maxPreferred = 1 << 20
+	maxPreferred = 256 << 10
 )
 
 // export is an Export with what the server needs to know of it.
