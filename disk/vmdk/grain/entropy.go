@@ -26,19 +26,30 @@ func flatHistogram(p []byte) bool {
 	return sum*256*20 < n*n*21
 }
 
-// repeats looks for sequences of eight bytes that come twice. It remembers
-// every sixteenth and looks each up, so that any repetition of 23 bytes that
-// begins within what is looked at is seen.
+// repeats looks for sequences of eight bytes that come twice: it remembers
+// every sixteenth, and looks each of the last quarter up, so that it sees what
+// comes there of 23 bytes that came before.
 func repeats(p []byte) bool {
 	var at [4096]uint32
-	for i := 0; i+8 <= len(p); i++ {
-		v := binary.LittleEndian.Uint64(p[i:])
-		h := v * 0x9e3779b97f4a7c15 >> 52
-		if j := at[h]; j > 0 && binary.LittleEndian.Uint64(p[j-1:]) == v {
+	slot := func(i int) (v uint64, place *uint32) {
+		v = binary.LittleEndian.Uint64(p[i:])
+		return v, &at[v*0x9e3779b97f4a7c15>>52]
+	}
+	tail := len(p) - len(p)/4
+	for i := 0; i < tail; i += 16 {
+		v, place := slot(i)
+		if j := *place; j > 0 && binary.LittleEndian.Uint64(p[j-1:]) == v {
+			return true
+		}
+		*place = uint32(i + 1)
+	}
+	for i := tail; i+8 <= len(p); i++ {
+		v, place := slot(i)
+		if j := *place; j > 0 && binary.LittleEndian.Uint64(p[j-1:]) == v {
 			return true
 		}
 		if i%16 == 0 {
-			at[h] = uint32(i + 1)
+			*place = uint32(i + 1)
 		}
 	}
 	return false

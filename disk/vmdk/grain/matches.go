@@ -16,9 +16,9 @@ const (
 	hashBits  = 15
 	hash3Bits = 12
 
-	// How hard is tried. With these, programs and logs become smaller than
-	// zlib's level 6 makes them, sources as large, and random words 2 % larger.
-	chainDepth = 64   // places looked at
+	// How hard is tried. With these, sources, programs and logs become no larger
+	// than zlib's level 6 makes them; what repeats over and over becomes larger.
+	chainDepth = 16   // places looked at
 	niceLength = 130  // a match that is good enough at once
 	lazyLength = 32   // one that is good enough not to look at the next place
 	goodLength = 10   // one that is good enough to look at few places for the next
