@@ -7,7 +7,8 @@ import (
 
 // Decoding deflate (RFC 1951) from memory to memory: all of the stream is there,
 // and its length is known, so that bits are taken eight bytes at a time and there
-// is no window to slide. Measured, it takes half the time of a decoder of streams.
+// is no window to slide. Measured, it takes two thirds of the time
+// of klauspost/compress, which decodes streams.
 
 // How many bits the first look into a table takes. Longer codes need a second.
 const (
