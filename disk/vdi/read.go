@@ -120,7 +120,7 @@ func (m *image) withinFile(e disk.Extent, first uint32) (disk.Extent, error) {
 		e.Len = end - e.HostOff
 		return e, nil
 	}
-	if start := m.geo.dataAt(first) - m.geo.extra; start >= end && int64(first)+1 < m.used.Load() {
+	if start := m.geo.dataAt(first) - m.geo.extra; start >= end && int64(first)+1 != m.used.Load() {
 		return e, disk.Corrupt(name, start, "the block at %d of the disk is said to lie here, and the file ends at %#x: it was cut off", e.Off/m.geo.block*m.geo.block, end)
 	}
 	e.Len = min(e.Len, m.geo.block-e.Off%m.geo.block)
