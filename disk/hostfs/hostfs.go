@@ -231,8 +231,9 @@ func local(ref string) string {
 // mostSiblings bounds a search in a directory of many files.
 const mostSiblings = 4096
 
-// Siblings lists the regular files beside name, and those in the directory above when
-// that is allowed and the image lies in Snapshots.
+// Siblings lists the regular files beside name, those in the directory above when
+// that is allowed and the image lies in Snapshots, and those in the directories
+// that were allowed.
 func (f *FS) Siblings(name string) ([]string, error) {
 	real, err := realPath(name)
 	if err != nil {
@@ -241,6 +242,11 @@ func (f *FS) Siblings(name string) ([]string, error) {
 	dirs := []string{filepath.Dir(real)}
 	if strings.EqualFold(filepath.Base(dirs[0]), "Snapshots") {
 		dirs = append(dirs, filepath.Dir(dirs[0]))
+	}
+	for _, dir := range f.roots {
+		if !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
 	}
 	var found []string
 	for _, dir := range dirs {

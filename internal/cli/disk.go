@@ -149,6 +149,10 @@ func diskFailed(verb, on string, err error) error {
 		err = errors.New("interrupted" + consequences[verb])
 	case errors.Is(err, disk.ErrOutside):
 		err = fmt.Errorf("%w; --allow DIR lets it refer to files there", err)
+	case errors.Is(err, disk.ErrNoParent) && !errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%w; --allow DIR looks for it there too", err)
+	case errors.Is(err, diskfile.ErrNoFormat):
+		err = fmt.Errorf("%w; say that with --%s", err, map[string]string{"create": "format", "convert": "to"}[verb])
 	case errors.Is(err, fs.ErrExist) && (verb == "create" || verb == "convert"):
 		err = fmt.Errorf("%w; --force replaces a file", err)
 	}

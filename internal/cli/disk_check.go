@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -191,6 +192,9 @@ found, 4 one is in use.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := a.compare(cmd.Context(), args, f, second)
 			if err != nil {
+				if _, ok := errors.AsType[usageError](err); ok {
+					return err
+				}
 				return troubled{diskFailed("compare", args[0]+" with "+args[1], err)}
 			}
 			return a.tellDifference(args, found, strict)

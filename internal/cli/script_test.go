@@ -75,11 +75,13 @@ func TestScripts(t *testing.T) {
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		UpdateScripts:       *update,
-		Deadline:            time.Now().Add(time.Minute),
+		Deadline:            time.Now().Add(3 * time.Minute),
 		Setup:               setUp,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": serve, "await": await, "requests": requests, "exits": exits, "table": table,
+			"image": makeImage, "cut": cut, "poke": poke, "files": files,
 		},
+		Condition: has,
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/panalvm/panal/disk"
 )
@@ -85,12 +87,32 @@ func (p Place) Commit(ctx context.Context, name, format string, progress func(do
 // Rebase makes a differencing image name another parent ("" for none) and keeps
 // what it reads as. Unsafe only changes the name: for a parent that was moved.
 func (p Place) Rebase(ctx context.Context, name, format, parent, parentFormat string, unsafe bool, progress func(done, total int64)) error {
+	if parent != "" && p.descends(parent, parentFormat, name) {
+		return disk.Usage("%s has it among its own parents", parent)
+	}
 	img, err := p.Open(name, OpenOptions{Format: format, Write: true, Alone: unsafe})
 	if err != nil {
 		return err
 	}
 	err = p.rebase(ctx, img, name, parent, parentFormat, unsafe, progress)
 	return errors.Join(err, img.Close())
+}
+
+// descends tells whether an image is another, or has it among its parents.
+func (p Place) descends(name, format, from string) bool {
+	path, _, err := p.find(from)
+	if err != nil {
+		return false
+	}
+	if own, _, err := p.find(name); err == nil && own == path {
+		return true
+	}
+	img, names, err := p.openNamed(name, OpenOptions{Format: format, Unlocked: true})
+	if err != nil {
+		return false // the rebase will tell
+	}
+	defer img.Close()
+	return slices.Contains(slices.Collect(maps.Values(names)), path)
 }
 
 func (p Place) rebase(ctx context.Context, img disk.Image, name, parent, parentFormat string, unsafe bool, progress func(done, total int64)) error {

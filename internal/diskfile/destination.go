@@ -117,15 +117,15 @@ func isDevice(path string) bool {
 	return err == nil && info.Mode()&fs.ModeDevice != 0 && info.Mode()&fs.ModeCharDevice == 0
 }
 
+// ErrNoFormat says that nobody told what format a new image is to have.
+var ErrNoFormat = disk.Usage("its name does not tell what format it is to have")
+
 // formatFor is the format that was asked for, or the one whose images are
 // usually named so.
 func formatFor(name, format string) (string, error) {
 	if format != "" {
 		_, _, err := disk.Find(formats.All(), format)
 		return format, err
-	}
-	if name == "-" {
-		return "", disk.Usage("say what format standard output is to have")
 	}
 	if filepath.Base(name) == bundleDescriptor {
 		return "parallels", nil
@@ -138,7 +138,7 @@ func formatFor(name, format string) (string, error) {
 			}
 		}
 	}
-	return "", disk.Usage("its name does not tell what format it is to have; say that")
+	return "", ErrNoFormat
 }
 
 // relative is a parent's path as it is written into a child: from the child's
