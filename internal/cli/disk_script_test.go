@@ -66,8 +66,12 @@ func files(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// has is the condition [has:PROGRAM]. In CI every program must be there.
+// has is the condition [has:PROGRAM], and [namespaces]: whether a test may mount
+// file systems of its own. In CI every program must be there.
 func has(condition string) (bool, error) {
+	if condition == "namespaces" {
+		return exec.Command("unshare", "-rm", "true").Run() == nil, nil
+	}
 	program, found := strings.CutPrefix(condition, "has:")
 	if !found {
 		return false, fmt.Errorf("there is no condition %q", condition)

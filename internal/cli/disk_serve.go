@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/url"
@@ -158,6 +159,9 @@ func listenPrivately(path string) (net.Listener, error) {
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	if err := errors.Join(os.Chmod(hidden, 0o600), os.Link(hidden, path)); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			err = &fs.PathError{Op: "listen on", Path: path, Err: fs.ErrExist}
+		}
 		return nil, errors.Join(err, l.Close())
 	}
 	return &namedListener{l, path}, nil

@@ -115,7 +115,8 @@ func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, 
 		return disk.Info{}, err
 	}
 	if err := fill(ctx, img, src, m, copying); err != nil {
-		return disk.Info{}, errors.Join(err, img.Close())
+		_ = img.Close() // it would say the same again
+		return disk.Info{}, err
 	}
 	info := disk.Describe(img)
 	if err := errors.Join(img.Close(), ctx.Err()); err != nil {

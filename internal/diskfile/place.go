@@ -136,7 +136,7 @@ func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, erro
 		return nil, err
 	}
 	if err := pour(spool, p.Stdin); err != nil {
-		return nil, errors.Join(fmt.Errorf("read standard input: %w", err), spool.Close())
+		return nil, errors.Join(err, spool.Close())
 	}
 	options.FS = disk.NoFS{}
 	img, err := disk.OpenFile(spool, "standard input", options)
@@ -154,7 +154,7 @@ func pour(f disk.File, from io.Reader) error {
 		n, err := io.ReadFull(from, buffer)
 		if !zero(buffer[:n]) {
 			if _, err := f.WriteAt(buffer[:n], off); err != nil {
-				return err
+				return fmt.Errorf("keep standard input in %s, which TMPDIR may change: %w", os.TempDir(), err)
 			}
 		}
 		off += int64(n)
@@ -162,7 +162,7 @@ func pour(f disk.File, from io.Reader) error {
 			return f.Truncate(off)
 		}
 		if err != nil {
-			return err
+			return fmt.Errorf("read standard input: %w", err)
 		}
 	}
 }
