@@ -16,7 +16,8 @@ import (
 type File struct {
 	file   *os.File
 	write  bool
-	device int64 // a block device's capacity; 0 of a file
+	device int64  // a block device's capacity; 0 of a file
+	early  *early // of a file that is being made; nil of others
 
 	naming sync.Mutex // guards fresh
 	fresh  string     // the directory of a new file, until its name is durable
@@ -71,7 +72,9 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 			return 0, &fs.PathError{Op: "write", Path: f.Name(), Err: err}
 		}
 	}
-	return f.file.WriteAt(p, off)
+	n, err := f.file.WriteAt(p, off)
+	f.early.wrote(f.file, off, int64(n))
+	return n, err
 }
 
 // Size is the length.
@@ -132,7 +135,10 @@ func syncDir(dir string) error {
 }
 
 // Close gives the file, and its lock, back.
-func (f *File) Close() error { return f.file.Close() }
+func (f *File) Close() error {
+	f.early.wait()
+	return f.file.Close()
+}
 
 // PunchHole frees a range; of a block device that cannot, and of a file
 // system that cannot, it is errors.ErrUnsupported.
@@ -198,10 +204,12 @@ func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, erro
 	if f.clone(off, from, srcOff, n) {
 		return n, nil
 	}
+	begin := off // the call moves off on
 	for {
 		k, err := unix.CopyFileRange(int(from.file.Fd()), &srcOff, int(f.file.Fd()), &off, int(min(n, 1<<30)), 0)
 		switch err {
 		case nil:
+			f.early.wrote(f.file, begin, int64(k))
 			return int64(k), nil
 		case unix.EINTR:
 		case unix.ENOSYS, unix.EXDEV, unix.EOPNOTSUPP, unix.EINVAL:

@@ -58,7 +58,7 @@ func (s *Stage) Create(name string) (disk.File, error) {
 		return nil, errors.Join(err, file.Close())
 	}
 	s.staged = append(s.staged, &staged{name: name, handle: os.NewFile(uintptr(own), name), hidden: hidden})
-	return &File{file: file, write: true}, nil
+	return &File{file: file, write: true, early: new(early)}, nil
 }
 
 // Remove forgets a file that was made here; others it leaves alone.
