@@ -156,8 +156,15 @@ func diskFailed(verb, on string, err error) error {
 	case errors.Is(err, fs.ErrExist) && (verb == "create" || verb == "convert"):
 		err = fmt.Errorf("%w; --force replaces a file", err)
 	}
-	return failed(verb, on, err)
+	return imageError{failed(verb, on, err)}
 }
+
+// imageError is an error of work on images: its exit code goes by the kinds of
+// errors that files and images have.
+type imageError struct{ error }
+
+// Unwrap is the error itself.
+func (e imageError) Unwrap() error { return e.error }
 
 // consequences tell what an interrupted command has left.
 var consequences = map[string]string{

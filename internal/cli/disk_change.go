@@ -55,6 +55,7 @@ func (a *app) diskCompactCommand() *cobra.Command {
 		Long: `Give back, in place, the room of blocks that hold only zeros or that nothing uses.
 A guest frees blocks by writing zeros (zerofree, sdelete -z) or by discarding
 (fstrim). Broken off at any moment, the content is the same.`,
+		Example: "  panal disk compact web.vdi",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.changeImage(cmd.Context(), "compact", args[0], f, func(img disk.Image) error {
@@ -109,6 +110,7 @@ func (a *app) diskCommitCommand() *cobra.Command {
 		Long: `Write what a differencing image holds into its parent, which then reads as the
 image does. The image itself stays, and may be deleted. Other images with the
 same parent are broken by that: there must be none.`,
+		Example: "  panal disk commit child.qcow2",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			progress, ended := a.progressOn("commit", args[0])
@@ -135,6 +137,9 @@ func (a *app) diskRebaseCommand() *cobra.Command {
 the old parent and the new is written into the image. --flatten takes everything
 in, so that it needs no parent. --unsafe only changes what the image calls its
 parent, for a parent that was moved or renamed.`,
+		Example: `  panal disk rebase child.qcow2 --parent other.qcow2
+  panal disk rebase child.vdi --flatten
+  panal disk rebase child.qcow2 --parent moved/base.qcow2 --unsafe`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (parent == "") != flatten {

@@ -191,6 +191,10 @@ func (a *app) diskFormatsCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "formats",
 		Short: "List the formats and variants, what can be done with each, and their options",
+		Long: `List all formats and variants: whether images of a kind can be made, written at
+random places, written to a pipe, and have a parent; what other programs call
+them; and which options -o takes.`,
+		Example: "  panal disk formats",
 		Args:  cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if a.json {

@@ -93,8 +93,8 @@ func codeOf(err error) int {
 	if _, ok := errors.AsType[usageError](err); ok {
 		return ExitUsage
 	}
-	if code := codeOfDisk(err); code != ExitFailed {
-		return code
+	if _, ok := errors.AsType[imageError](err); ok {
+		return codeOfDisk(err)
 	}
 	switch client.KindOf(err) {
 	case api.KindNotFound:
