@@ -19,7 +19,7 @@ type HostCopier interface {
 // CopyOptions say how content is copied.
 type CopyOptions struct {
 	// Progress, when set, is told now and then how far the work has come on the
-	// disk, in bytes. It is called by one goroutine.
+	// disk, in bytes. Calls come one after another.
 	Progress func(done, total int64)
 	// Workers is how many goroutines read and encode; 0 for as many as the
 	// processors need.
@@ -49,33 +49,42 @@ func Copy(ctx context.Context, dst, src Image, o CopyOptions) error {
 	unit := min(max(Describe(dst).BlockSize, 4<<10), 64<<10)
 	unit &= -unit // a power of two that divides it
 	pool := buffers(chunk)
-	return inOrder(ctx, workers(o.Workers), dataSpans(src, chunk, unit),
-		func(s span) ([]byte, error) { return pool.read(src, s) },
-		func(s span, p []byte) error {
-			defer pool.put(p)
-			o.progress(s.off, src.Size())
-			return writeData(w, p, s.off, int(unit))
-		})
+	return byTurns(ctx, workers(o.Workers), dataSpans(src, chunk, unit), func(s span, turn func() error) error {
+		p, err := pool.read(src, s)
+		if err != nil {
+			return err
+		}
+		defer pool.put(p)
+		full := dataRuns(p, s.off, int(unit))
+		if err := turn(); err != nil {
+			return err
+		}
+		o.progress(s.off, src.Size())
+		for _, r := range full {
+			if _, err := w.WriteAt(p[r.off-s.off:r.end-s.off], r.off); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-// writeData writes p but for the units that are zero.
-func writeData(w io.WriterAt, p []byte, off int64, unit int) error {
+// dataRuns lists the ranges of p, which lies at off of a disk, whose units are not
+// all zero.
+func dataRuns(p []byte, off int64, unit int) []span {
+	var runs []span
 	for begin := 0; begin < len(p); {
-		end := begin + unit - int(off+int64(begin))%unit
-		if isZero(p[begin:min(end, len(p))]) {
-			begin = end
-			continue
-		}
-		for end < len(p) && !isZero(p[end:min(end+unit, len(p))]) {
-			end += unit
-		}
-		end = min(end, len(p))
-		if _, err := w.WriteAt(p[begin:end], off+int64(begin)); err != nil {
-			return err
+		end := min(begin+unit-int(off+int64(begin))%unit, len(p))
+		if !isZero(p[begin:end]) {
+			if n := len(runs); n > 0 && runs[n-1].end == off+int64(begin) {
+				runs[n-1].end = off + int64(end)
+			} else {
+				runs = append(runs, span{off + int64(begin), off + int64(end)})
+			}
 		}
 		begin = end
 	}
-	return nil
+	return runs
 }
 
 func isZero(p []byte) bool {

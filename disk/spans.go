@@ -150,3 +150,58 @@ func inOrder[T any](ctx context.Context, n int, spans iter.Seq2[span, error], wo
 	})
 	return group.Wait()
 }
+
+// byTurns works on spans in several goroutines: each does one span from its
+// beginning to its end, so that what it read is still in its processor's cache when it
+// writes. turn waits until all spans before were done; what work does after it is done
+// in the order of the spans, one at a time.
+func byTurns(ctx context.Context, n int, spans iter.Seq2[span, error], work func(s span, turn func() error) error) error {
+	type job struct {
+		span
+		before, done chan struct{}
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	todo := make(chan job)
+	group.Go(func() error {
+		defer close(todo)
+		before := make(chan struct{})
+		close(before)
+		for s, err := range spans {
+			if err != nil {
+				return err
+			}
+			j := job{s, before, make(chan struct{})}
+			select {
+			case todo <- j:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			before = j.done
+		}
+		return nil
+	})
+	for range n {
+		group.Go(func() error {
+			for j := range todo {
+				if err := work(j.span, func() error { return awaitTurn(ctx, j.before) }); err != nil {
+					return err
+				}
+				if err := awaitTurn(ctx, j.before); err != nil {
+					return err
+				}
+				close(j.done)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+func awaitTurn(ctx context.Context, before <-chan struct{}) error {
+	select {
+	case <-before:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
