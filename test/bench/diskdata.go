@@ -79,3 +79,17 @@ func someText() ([]byte, error) {
 	}
 	return text.Bytes(), err
 }
+
+// makeHuge makes a raw disk of 10 TiB with 64 small pieces of data on it.
+func makeHuge(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	for i := range int64(64) {
+		if _, err := f.WriteAt([]byte("little"), i*160<<30); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	return errors.Join(f.Truncate(10<<40), f.Close())
+}
