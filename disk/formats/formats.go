@@ -14,6 +14,7 @@ import (
 	"github.com/panalvm/panal/disk/vhd"
 	"github.com/panalvm/panal/disk/vhdx"
 	"github.com/panalvm/panal/disk/vmdk"
+	"github.com/panalvm/panal/disk/xva"
 )
 
 // all is every format. Raw is last: anything could be it.
@@ -24,6 +25,7 @@ var all = []*disk.Format{
 	vhd.Format,
 	vhdx.Format,
 	parallels.Format,
+	xva.Format,
 	raw.Format,
 }
 

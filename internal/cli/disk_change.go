@@ -56,7 +56,7 @@ func (a *app) diskCompactCommand() *cobra.Command {
 A guest frees blocks by writing zeros (zerofree, sdelete -z) or by discarding
 (fstrim). Broken off at any moment, the content is the same.`,
 		Example: "  panal disk compact web.vdi",
-		Args: cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.changeImage(cmd.Context(), "compact", args[0], f, func(img disk.Image) error {
 				compacter, ok := img.(disk.Compacter)
@@ -111,7 +111,7 @@ func (a *app) diskCommitCommand() *cobra.Command {
 image does. The image itself stays, and may be deleted. Other images with the
 same parent are broken by that: there must be none.`,
 		Example: "  panal disk commit child.qcow2",
-		Args: cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			progress, ended := a.progressOn("commit", args[0])
 			into, err := a.place(cmd.Context(), f).Commit(cmd.Context(), args[0], f.format, progress)

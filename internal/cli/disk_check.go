@@ -28,7 +28,7 @@ func (a *app) diskCheckCommand() *cobra.Command {
 Exit code 1 means that something was found: damage, or space that nothing uses.
 Notes alone are no finding.`,
 		Example: "  panal disk check web.qcow2",
-		Args: cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true})
 			if err != nil {
@@ -192,7 +192,7 @@ rest counts as the same when it is zero, unless --strict.
 Exit codes: 0 the same, 1 different, 2 they could not be compared, 3 one was not
 found, 4 one is in use.`,
 		Example: "  panal disk compare web.vmdk web.qcow2",
-		Args: cobra.ExactArgs(2),
+		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			found, err := a.compare(cmd.Context(), args, f, second)
 			if err != nil {

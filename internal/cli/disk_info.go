@@ -195,7 +195,7 @@ func (a *app) diskFormatsCommand() *cobra.Command {
 random places, written to a pipe, and have a parent; what other programs call
 them; and which options -o takes.`,
 		Example: "  panal disk formats",
-		Args:  cobra.NoArgs,
+		Args:    cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
 			if a.json {
 				return a.printJSON(formatsJSON())

@@ -32,7 +32,7 @@ DEPTH tells which image holds it: 0 the image itself, 1 its parent, and so on.
 OFFSET is where the data lies in that image's file, if it lies there as it is.
 With --json, each line is an object.`,
 		Example: "  panal disk map web.vmdk",
-		Args: cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: alone, Unlocked: true})
 			if err != nil {
@@ -76,7 +76,7 @@ func (a *app) diskDumpCommand() *cobra.Command {
 which file, how long it is, its name, its value, and what that means. With
 --json, each line is an object.`,
 		Example: "  panal disk dump web.vhd",
-		Args:  cobra.ExactArgs(1),
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Unlocked: true})
 			if err != nil {
