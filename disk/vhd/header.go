@@ -82,7 +82,7 @@ func (h header) check(at, fileSize int64) error {
 
 // bitmapSize is how long the bitmap before each block is: whole sectors.
 func bitmapSize(block int64) int64 {
-	return (block/sector/8 + sector - 1) / sector * sector
+	return (block/sector + 8*sector - 1) / (8 * sector) * sector
 }
 
 // locator is one of the ways to the parent.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/panalvm/panal/disk"
@@ -211,6 +212,24 @@ func TestBitmapsOfDynamicImages(t *testing.T) {
 	}
 	copy(content[6000:], "again")
 	holds(t, img, content)
+}
+
+// A bitmap is a whole sector also where a block has less than a byte's worth of
+// sectors.
+func TestBlocksOfFewSectors(t *testing.T) {
+	for n := 1; n <= 4; n *= 2 {
+		first, last := sectors(1, 2, 3, 4)[:512*n], sectors(5, 6, 7, 8)[:512*n]
+		b := built{kind: 3, current: uint64(3 * 512 * n), id: 1, block: uint32(512 * n), blocks: []*blockOf{
+			{[]byte{0xf0}, first}, nil, {[]byte{0xf0}, last},
+		}}
+		content := slices.Concat(first, make([]byte, 512*n), last)
+		img := mustOpen(t, b.bytes(), true)
+		holds(t, img, content)
+		sound(t, img, -1)
+		scribble(t, img, content, uint64(n))
+		holds(t, img, content)
+		sound(t, img, -1)
+	}
 }
 
 func TestDamagedTable(t *testing.T) {
