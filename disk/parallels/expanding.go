@@ -128,26 +128,46 @@ func (h held) Map(off, n int64) (disk.Extent, error) { return h.mapLocked(off, n
 func (x *expanding) mapLocked(off, n int64) (disk.Extent, error) {
 	cluster := x.h.cluster()
 	index, within := off/cluster, off%cluster
-	if index >= int64(x.h.entries) { // a header may lie about the size by any factor
+	if index >= int64(x.h.entries) || x.h.flags&flagEmpty != 0 { // a header may lie about the size by any factor
 		return disk.Extent{Off: off, Len: n}, nil
 	}
 	first, err := x.place(index)
 	if err != nil {
 		return disk.Extent{}, err
 	}
-	length := min(n, cluster-within)
-	for i := int64(1); length < n && i < mapAhead; i++ {
-		next, err := x.place(index + i)
-		if err != nil || (next == 0) != (first == 0) || first != 0 && next != first+i*cluster {
+	length, next := min(n, cluster-within), index+1
+	for looked := 0; length < n && looked < mapAhead; looked++ {
+		if to := x.emptyTo(next); first == 0 && to > next {
+			length, next = min(n, (to-index)*cluster-within), to
+			continue
+		}
+		at, err := x.place(next)
+		if err != nil || (at == 0) != (first == 0) || first != 0 && at != first+(next-index)*cluster {
 			break // an error is told when the range that it is about is asked for
 		}
-		length = min(n, length+cluster)
+		length, next = min(n, length+cluster), next+1
 	}
 	e := disk.Extent{Off: off, Len: length}
 	if first != 0 {
 		e.State, e.File, e.HostOff = disk.Data, x.file, first+within
 	}
 	return e, nil
+}
+
+// emptyTo is up to which entry of the BAT, from that of index on, the file has a
+// hole: the tables of great disks are one mostly, and reading them takes
+// minutes. It is asked once a page, and not while entries wait to be written.
+func (x *expanding) emptyTo(index int64) int64 {
+	const page = 4096
+	h, ok := x.file.(disk.Holed)
+	if !ok || entryAt(index)%page >= 4 || x.bat.Dirty() > 0 {
+		return index
+	}
+	data, _, err := h.NextData(entryAt(index))
+	if err != nil {
+		return index
+	}
+	return max(index, min((data-headerLen)/4, int64(x.h.entries)))
 }
 
 // entry is what the BAT holds for a cluster.

@@ -6,10 +6,14 @@ import (
 	"crypto/md5"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/memfs"
+	"github.com/panalvm/panal/disk/parallels"
 )
 
 func TestClustersAreWhereTheTableSays(t *testing.T) {
@@ -248,6 +252,71 @@ func TestAPlainDiskIsNotMadeALookalike(t *testing.T) {
 	}
 	if _, err := w.WriteAt([]byte("FreSpacExt"), 6); !errors.Is(err, disk.ErrLookalike) {
 		t.Errorf("completing the magic: %v", err)
+	}
+}
+
+// tableFile counts how often a file is read.
+type tableFile struct {
+	disk.FS
+	reads *atomic.Int64
+}
+
+func (f tableFile) Open(name string, write bool) (disk.File, error) {
+	file, err := f.FS.Open(name, write)
+	if err != nil {
+		return nil, err
+	}
+	return countedFile{file.(*memfs.File), f.reads}, nil
+}
+
+type countedFile struct {
+	*memfs.File
+	reads *atomic.Int64
+}
+
+func (f countedFile) ReadAt(p []byte, off int64) (int, error) {
+	f.reads.Add(1)
+	return f.File.ReadAt(p, off)
+}
+
+// A table of 2^28 entries, a hole but for the last one and one in its midst.
+func TestTheHolesOfATableAreNotRead(t *testing.T) {
+	const entries, cluster = 1 << 28, 4096
+	const table = (64 + 4*entries + cluster - 1) / cluster * cluster
+	fs, reads := memfs.New(), new(atomic.Int64)
+	h := parallels.NewTestHeader(true, cluster/512, entries, entries*cluster/512, table/512)
+	fs.Put("a.hds", h.Encode())
+	f, err := fs.Open("a.hds", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, index := range []int64{entries / 2, entries - 1} {
+		place := binary.LittleEndian.AppendUint32(nil, uint32(table/cluster+i))
+		_, e1 := f.WriteAt(place, 64+4*index)
+		_, e2 := f.WriteAt(bytes.Repeat([]byte{byte('a' + i)}, cluster), table+int64(i)*cluster)
+		if err := errors.Join(e1, e2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	img := mustOpen(t, tableFile{fs, reads}, "a.hds", disk.Options{})
+	defer mustClose(t, img)
+	var data []int64
+	for e, err := range disk.Extents(img, 0, img.Size()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.State == disk.Data {
+			data = append(data, e.Off/cluster, e.Len/cluster)
+		}
+	}
+	if want := []int64{entries / 2, 1, entries - 1, 1}; !slices.Equal(data, want) {
+		t.Errorf("clusters with data are %v; they should be %v", data, want)
+	}
+	if r := mustCheck(t, img); r.Allocated != 2 || len(r.Findings) > 0 {
+		t.Errorf("the check says %+v", r)
+	}
+	if n := reads.Load(); n > 100 {
+		t.Errorf("the file was read %d times", n)
 	}
 }
 

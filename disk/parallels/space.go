@@ -109,8 +109,11 @@ func (x *expanding) surveyWith(ctx context.Context, found func(index int64, p pr
 	}
 	size = max(size, x.known.Load())
 	s := newSurvey(x.h, size, x.ext)
-	for i := range int64(x.h.entries) {
-		if i%(1<<16) == 0 && ctx.Err() != nil {
+	for i := int64(0); i < int64(x.h.entries); i++ {
+		if i = x.emptyTo(i); i >= int64(x.h.entries) {
+			break
+		}
+		if i%(1<<10) == 0 && ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		e, err := x.entry(i)
