@@ -204,12 +204,10 @@ func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, erro
 	if f.clone(off, from, srcOff, n) {
 		return n, nil
 	}
-	begin := off // the call moves off on
 	for {
 		k, err := unix.CopyFileRange(int(from.file.Fd()), &srcOff, int(f.file.Fd()), &off, int(min(n, 1<<30)), 0)
 		switch err {
 		case nil:
-			f.early.wrote(f.file, begin, int64(k))
 			return int64(k), nil
 		case unix.EINTR:
 		case unix.ENOSYS, unix.EXDEV, unix.EOPNOTSUPP, unix.EINVAL:
