@@ -9,11 +9,11 @@ import (
 
 // How much is tried with power cuts.
 const (
-	crashRuns  = 6
+	crashRuns  = 6 // 60 in thorough tests
 	crashSteps = 60
 	// crashBytes is about how many bytes of disks are looked at in a run: small
 	// disks lose power more often.
-	crashBytes = 64 << 20
+	crashBytes = 32 << 20
 )
 
 // likely is how likely the power is cut at an operation: a run has several
@@ -50,7 +50,11 @@ func checkCrashChild(s Subject) error {
 
 // crashed runs workloads on images that prepare makes.
 func crashed(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) error {
-	for seed := range uint64(crashRuns) {
+	runs := crashRuns
+	if Thorough() {
+		runs *= 10
+	}
+	for seed := range uint64(runs) {
 		w := newWorld(s)
 		content, err := prepare(w, seed)
 		if err != nil {

@@ -1,6 +1,8 @@
 package disktest
 
 import (
+	"flag"
+	"os"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -93,9 +95,34 @@ func (p property) on(s Subject) func(*rapid.T) {
 	}
 }
 
+// Thorough tells whether tests are to take their time: PANAL_THOROUGH is set.
+// Else rare subjects are left out, and properties are tried a few times only,
+// so that everybody can run the tests before every change.
+func Thorough() bool { return os.Getenv("PANAL_THOROUGH") != "" }
+
+// fewChecks is how often a property is tried unless the tests are thorough or
+// -rapid.checks says otherwise.
+const fewChecks = "15"
+
+// pace sets how often properties are tried.
+func pace(t *testing.T) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	if Thorough() || checks.Value.String() != checks.DefValue {
+		return
+	}
+	if err := checks.Value.Set(fewChecks); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Run runs all checks that apply to a subject.
 func Run(t *testing.T, s Subject) {
 	s = s.withDefaults()
+	if s.Rare && !Thorough() {
+		t.Skip("tried when PANAL_THOROUGH is set")
+	}
+	pace(t)
 	if _, err := s.Format.Variant(s.Variant); err != nil {
 		t.Fatal(err)
 	}

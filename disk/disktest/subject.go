@@ -26,6 +26,9 @@ type Subject struct {
 	SameSize  bool // a differencing image is as large as its parent
 	NoCheck   bool // has nothing that could be checked
 
+	// Rare subjects differ little from others and are run by thorough tests only
+	// (see Thorough).
+	Rare bool
 	// Skip is why checks do not apply, by their name ("crash/child").
 	Skip map[string]string
 }

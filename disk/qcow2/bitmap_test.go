@@ -19,7 +19,9 @@ func dirty(t *testing.T, image, bitmap string) []disk.Extent {
 	script := `
 "$1" -r -t -f qcow2 -B "$2" -k "$3" --fork --pid-file "$3.pid" "$4" && "$5" map --output=json --image-opts \
   "driver=nbd,server.type=unix,server.path=$3,x-dirty-bitmap=qemu:dirty-bitmap:$2"
-kill $(cat "$3.pid")`
+p=$(cat "$3.pid")
+kill $p
+while [ -n "$(ls /proc/$p/fd 2>/dev/null)" ]; do sleep 0.01; done # until its lock is gone; it may stay a zombie`
 	out, err := exec.CommandContext(t.Context(), "sh", "-c", script, "sh", testenv.Need(t, "qemu-nbd"), bitmap, socket, image, testenv.Need(t, "qemu-img")).Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
