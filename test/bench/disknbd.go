@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,6 +77,9 @@ func fio(ctx context.Context, socket string, flags ...string) (time.Duration, er
 			}
 		}
 	}
+	if begin := bytes.IndexByte(out, '{'); begin > 0 { // behind what fio remarks
+		out = out[begin:]
+	}
 	if err := json.Unmarshal(out, &told); err != nil {
 		return 0, fmt.Errorf("read what fio says: %w", err)
 	}
@@ -85,8 +89,13 @@ func fio(ctx context.Context, socket string, flags ...string) (time.Duration, er
 	return time.Duration(told.Jobs[0].Read.Runtime) * time.Millisecond, nil
 }
 
-// served reads images over NBD, from our server and from qemu-nbd.
-func (c *conversions) served(source string) error {
+// measureNBD reads images over NBD, from `panal disk serve` and from qemu-nbd.
+func measureNBD(ctx context.Context, b *bench) error {
+	c, source, err := newConversions(ctx, b)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(source)
 	image := c.path("served")
 	for _, kind := range []imageKind{{"vmdk", "vmdk", ""}, {"vdi", "vdi", ""}, {"qcow2", "qcow2", ""}} {
 		if err := c.makeByQEMU(kind, source, image); err != nil {

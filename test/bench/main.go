@@ -30,6 +30,7 @@ var parts = []part{
 	{"save", "saving a running machine, and going on", measureSave},
 	{"cli", "the command line, and create", measureCLI},
 	{"disk", "converting disk images", measureDisk},
+	{"nbd", "serving disk images over NBD", measureNBD},
 	{"many", "the daemon with 0, 1,000 and 10,000 machines", measureMany},
 }
 
@@ -48,7 +49,7 @@ func run(ctx context.Context, args []string) (err error) {
 	only := flags.String("only", "", "the parts to measure, with commas between them:"+described())
 	rounds := flags.Int("rounds", 11, "how often a start is measured; the other numbers follow from it")
 	most := flags.Int("machines", 10_000, "the most machines to define")
-	verbose := flags.Bool("v", false, "print the samples of starts")
+	verbose := flags.Bool("v", false, "print the samples of starts, and each line as it comes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -61,6 +62,9 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	b.verbose = *verbose
+	if b.verbose {
+		b.report.live = os.Stderr
+	}
 	defer func() { err = errors.Join(err, b.close()) }()
 	for _, p := range chosen {
 		began := time.Now()

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -10,7 +11,10 @@ import (
 )
 
 // report is the table that is printed in the end.
-type report struct{ rows []table.Row }
+type report struct {
+	rows []table.Row
+	live io.Writer // gets each line at once too, if not nil
+}
 
 // row is one line of it. What is empty has no such thing.
 type row struct {
@@ -24,6 +28,9 @@ func (r *report) add(line row) {
 		line.goal += map[bool]string{true: ": met", false: ": MISSED"}[line.met]
 	}
 	r.rows = append(r.rows, table.Row{line.work, line.ours, line.peer, line.compared, line.goal})
+	if r.live != nil {
+		fmt.Fprintln(r.live, strings.Join([]string{line.work, line.ours, line.peer, line.compared, line.goal}, " | "))
+	}
 }
 
 // compare adds a line of two medians, without a goal.
