@@ -42,19 +42,20 @@ func (m *image) shrink(size int64) error {
 		return err
 	}
 	blocks := (size + m.geo.block - 1) / m.geo.block
+	var cut []uint32
 	for index := blocks; index < m.geo.blocks; index++ {
 		place, err := m.place(index)
 		if err != nil {
 			return err
 		}
 		if place < zeroed {
-			m.places.given = append(m.places.given, place)
+			cut = append(cut, place)
 		}
 	}
 	if err := m.commit(func(h header) { h.setSize(size, blocks) }); err != nil {
 		return err
 	}
-	m.places.durable, m.places.given = append(m.places.durable, m.places.given...), nil
+	m.places.durable = append(m.places.durable, cut...)
 	if err := m.reclaim(); err != nil {
 		return err
 	}
@@ -70,10 +71,12 @@ func (h header) setSize(size, blocks int64) {
 	}
 }
 
-// commit makes a changed header durable, and all that depends on it.
+// commit makes a changed header durable, and all that depends on it. When that
+// fails nobody knows which header the file has: the next Sync writes the old one.
 func (m *image) commit(change func(header)) error {
 	next := m.head.clone()
 	change(next)
+	m.stale = true
 	if _, err := m.file.WriteAt(next.raw, 0); err != nil {
 		return err
 	}
