@@ -41,6 +41,7 @@ type image struct {
 	inFile bool       // footer and copy are in the file as they should be
 	space  *allocator // nil until the first change
 	moved  bool       // the footer must be written behind the last block
+	torn   bool       // writing header or footer failed: the file may have others
 
 	table   *table.Cache
 	bitmaps *bitmaps

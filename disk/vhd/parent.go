@@ -121,11 +121,17 @@ func (m *image) completeBlock(index int64, start uint32) error {
 	return nil
 }
 
-// writeHeader makes a changed header durable.
+// writeHeader makes a changed header durable. When that fails nobody knows which
+// header the file has: the next Sync writes the old one.
 func (m *image) writeHeader(next header) error {
+	torn := m.torn
+	m.torn = true
 	if _, err := m.put(next.seal(), int64(m.foot.u64(atDataOffset))); err != nil {
 		return err
 	}
-	m.head = next
-	return m.file.Sync()
+	if err := m.file.Sync(); err != nil {
+		return err
+	}
+	m.head, m.torn = next, torn
+	return nil
 }

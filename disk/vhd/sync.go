@@ -31,6 +31,9 @@ func (m *image) sync() (bool, error) {
 // flush writes bitmaps and table when the blocks and the footer behind them
 // are durable. alloc is held.
 func (m *image) flush() error {
+	if err := m.heal(); err != nil {
+		return err
+	}
 	if m.moved {
 		if err := m.writeTail(); err != nil {
 			return err
@@ -102,11 +105,23 @@ func (m *image) tailAt() int64 {
 	return m.fileEnd.Load() - footerSize
 }
 
-// commit makes a changed footer durable, first where the copy is.
+// commit makes a changed footer durable. When that fails nobody knows which
+// footer the file has: the next Sync writes the old one.
 func (m *image) commit(change func(footer)) error {
-	next := m.foot.clone()
+	old, torn := m.foot, m.torn
+	next := old.clone()
 	change(next)
-	m.foot = next.seal()
+	m.foot, m.torn = next.seal(), true
+	if err := m.writeFooters(); err != nil {
+		m.foot = old
+		return err
+	}
+	m.torn = torn
+	return nil
+}
+
+// writeFooters makes the footer durable, first where the copy is.
+func (m *image) writeFooters() error {
 	if err := m.writeCopy(); err != nil {
 		return err
 	}
@@ -114,4 +129,19 @@ func (m *image) commit(change func(footer)) error {
 		return err
 	}
 	return m.file.Sync()
+}
+
+// heal writes header and footer anew, after a change of one of them failed.
+func (m *image) heal() error {
+	if !m.torn {
+		return nil
+	}
+	if err := m.writeHeader(m.head); err != nil {
+		return err
+	}
+	if err := m.writeFooters(); err != nil {
+		return err
+	}
+	m.torn = false
+	return nil
 }

@@ -22,8 +22,9 @@ type image struct {
 
 	markedFile, markedData atomic.Bool // the GUIDs were changed; see mark
 
-	flushing sync.Mutex // one flush at a time; guards journal
+	flushing sync.Mutex // one flush at a time; guards journal and undone
 	journal  *journal   // nil unless open for writing
+	undone   []sector   // to be put back, after a change of them failed
 
 	data sync.RWMutex // shared by those who use places in the file; guards nothing itself
 

@@ -216,9 +216,13 @@ func piece64(off int64, v uint64) patched {
 }
 
 // patch changes pieces of the file through the log, all or none. What is in
-// m.pages must not be among them.
+// m.pages must not be among them. When it fails nobody knows whether the file has the
+// change: what was there is put back before anything else is done.
 func (m *image) patch(list ...patched) error {
-	sectors := map[int64][]byte{}
+	if err := m.undo(); err != nil {
+		return err
+	}
+	sectors, before := map[int64][]byte{}, map[int64][]byte{}
 	for _, p := range list {
 		for n := p.off / logSector; n*logSector < p.off+int64(len(p.data)); n++ {
 			if sectors[n] == nil {
@@ -226,28 +230,51 @@ func (m *image) patch(list ...patched) error {
 				if err != nil {
 					return err
 				}
-				sectors[n] = s
+				sectors[n], before[n] = s, slices.Clone(s)
 			}
 			from := max(n*logSector, p.off)
 			copy(sectors[n][from-n*logSector:], p.data[from-p.off:])
 		}
 	}
-	all := make([]sector, 0, len(sectors))
+	all, was := make([]sector, 0, len(sectors)), make([]sector, 0, len(sectors))
 	for n, data := range sectors {
 		all = append(all, sector{n * logSector, data})
+		was = append(was, sector{n * logSector, before[n]})
 	}
 	if len(all) > m.journal.capacity() {
 		return disk.Unsupported(name, "the log is too small for a change of %d bytes", int64(len(all))*logSector)
 	}
 	slices.SortFunc(all, func(x, y sector) int { return int((x.off - y.off) / logSector) })
+	m.undone = was
+	if err := m.throughLog(all); err != nil {
+		return err
+	}
+	m.undone = nil
+	return nil
+}
+
+// throughLog makes sectors durable where they belong.
+func (m *image) throughLog(list []sector) error {
 	size, err := m.file.Size()
 	if err != nil {
 		return err
 	}
-	if err := m.logged(all, size); err != nil {
+	if err := m.logged(list, size); err != nil {
 		return err
 	}
 	return m.disown()
+}
+
+// undo puts back what a patch was to change that failed.
+func (m *image) undo() error {
+	if m.undone == nil {
+		return nil
+	}
+	if err := m.throughLog(m.undone); err != nil {
+		return err
+	}
+	m.undone = nil
+	return nil
 }
 
 // fitTable moves the table to the end of the file when it is too short for a

@@ -41,6 +41,9 @@ func (m *image) flush(collect func() (batch, error)) error {
 	if !m.markedFile.Load() {
 		return nil
 	}
+	if err := m.undo(); err != nil {
+		return err
+	}
 	b, err := collect()
 	if err != nil {
 		return err
