@@ -61,7 +61,11 @@ const (
 )
 
 func faulted(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) error {
-	for seed := range uint64(faultRuns) {
+	runs := faultRuns
+	if !Thorough() && s.Size > 1<<20 {
+		runs = 2
+	}
+	for seed := range uint64(runs) {
 		w := newWorld(s)
 		content, err := prepare(w, seed)
 		if err != nil {
