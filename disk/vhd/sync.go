@@ -60,13 +60,17 @@ func (m *image) flush() error {
 	return nil
 }
 
-// writeTail writes the footer behind the last block, and cuts the file there.
+// writeTail writes the footer behind the last block, and cuts the file there
+// when that is durable: what the file holds in its place may be a footer of old.
 func (m *image) writeTail() error {
 	at := m.space.end
 	if _, err := m.put(m.foot, at); err != nil {
 		return err
 	}
 	if end := at + footerSize; m.fileEnd.Load() > end {
+		if err := m.file.Sync(); err != nil {
+			return err
+		}
 		if err := m.file.Truncate(end); err != nil {
 			return err
 		}
