@@ -12,6 +12,7 @@ type tableCheck struct {
 	x       *examination
 	unclean bool            // the extent was not closed as it should be
 	seen    map[int64]int64 // tables by where they lie
+	hole    [2]int64        // a range of the file that is known to be a hole
 	meta    []stretch       // what is not grains
 	grains  []uint64        // sector << 32 | number of the grain, its lower 32 bits
 }
@@ -116,8 +117,15 @@ func (c *tableCheck) inHole(d *directory, t, at, copyAt int64) bool {
 	if !ok || copyAt == 0 {
 		return copyAt == 0
 	}
+	if copyAt >= c.hole[0] && copyAt+4*d.entries <= c.hole[1] {
+		return true
+	}
 	data, _, err := h.NextData(copyAt)
-	return err == nil && data >= copyAt+4*d.entries
+	if err == nil && data >= copyAt+4*d.entries {
+		c.hole = [2]int64{copyAt, data}
+		return true
+	}
+	return false
 }
 
 // usable tells whether a table lies within the file.
@@ -141,6 +149,7 @@ func (c *tableCheck) lostTable(d *directory, t int64, second bool) {
 // entries compares the entries of a table; copyAt is 0 without a second one.
 func (c *tableCheck) entries(d *directory, t, at, copyAt int64) error {
 	var dangling, differ []int64
+	d.wanted()
 	for i := range min(d.entries, (c.covered+c.grain-1)/c.grain-t*d.entries) {
 		e, err := d.cache.Uint32(at + 4*i)
 		if err != nil {

@@ -29,6 +29,7 @@ type image struct {
 	size  int64
 	spans []span
 
+	memory   memory
 	identity identity
 	desc     *descriptor.Descriptor // nil when there is none; guarded by identity.mu once the image is open
 	filling  bool                   // new, and to be filled by a sink

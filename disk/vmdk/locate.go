@@ -40,6 +40,10 @@ type directory struct {
 	gdAt    int64 // where the directory lies in the file, bytes
 	broken  error // why the first directory cannot be read, and the second is used
 	rgdErr  error // why the second directory cannot be read
+	most    int   // bytes that the pages may take, beside what waits to be written
+
+	memory *memory     // what the extents of an image share; nil until it is one of an image
+	warm   atomic.Bool // its pages are counted there
 
 	mu   sync.RWMutex
 	gd   []uint32 // tables' places, in sectors; 0: missing
@@ -56,7 +60,7 @@ func newDirectory(f disk.File, off, n, entries int64, end *atomic.Int64) (*direc
 	}
 	return &directory{
 		file: f, cache: table.New(f, binary.LittleEndian, tableMemory, name), entries: entries, end: end, gdAt: off,
-		gd: gd, used: make([]uint64, (n+63)/64),
+		gd: gd, used: make([]uint64, (n+63)/64), most: costOf(n, entries),
 	}, nil
 }
 
@@ -94,6 +98,7 @@ func (d *directory) at(grain int64) (place, error) {
 		return absent(t != 0), nil
 	}
 	at := d.entryAt(t, grain)
+	d.wanted()
 	e, err := d.cache.Uint32(at)
 	if err != nil {
 		return place{}, err

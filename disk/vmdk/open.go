@@ -149,6 +149,11 @@ func (o *opener) openAlone(k kind) error {
 }
 
 func (o *opener) add(e extent, size int64, access descriptor.Access, line int) {
+	if s, ok := e.(*sparse); ok {
+		if d, ok := s.find.(*directory); ok {
+			d.memory = &o.image.memory
+		}
+	}
 	if size > 0 {
 		o.image.spans = append(o.image.spans, span{extent: e, start: o.image.size, len: size, access: access, line: line})
 		o.image.size += size

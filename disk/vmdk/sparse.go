@@ -78,10 +78,17 @@ func (s *sparse) absent(i, count, end int64) int64 {
 	return next * s.grain
 }
 
-// run is the last grain, before end, that carries on what grain i began.
+// run is the last grain, before end, that carries on what grain i began. Of
+// unallocated ones it goes on behind a table only as far as that is known
+// without reading the next.
 func (s *sparse) run(i int64, first place, end int64) int64 {
 	last := i
 	for next := i + 1; next*s.grain < end && next-i < maxRun; next++ {
+		if first.state == disk.Unallocated && next%int64(s.header.entries) == 0 {
+			if skip := s.find.missing(next); skip > 0 {
+				return s.absent(next, skip, end)/s.grain - 1
+			}
+		}
 		p, err := s.find.at(next)
 		if err != nil || p.state != first.state { // the error comes again when it is asked for
 			break

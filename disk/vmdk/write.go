@@ -74,10 +74,22 @@ func (m *image) writeSpan(s *span, p []byte, off int64) error {
 		return e.write(p, off-s.start)
 	case *sparse:
 		if e.writer != nil {
-			return e.writer.write(p, off-s.start, m.below(s))
+			return errors.Join(e.writer.write(p, off-s.start, m.below(s)), m.relieve())
 		}
 	}
 	return disk.Unsupported(name, "the extent at %d cannot be written", s.start)
+}
+
+// relieve writes the tables of all extents when too many wait for it.
+func (m *image) relieve() error {
+	if !m.memory.overdue.Load() {
+		return nil
+	}
+	if err := m.syncAll(); err != nil {
+		return err
+	}
+	m.memory.written()
+	return nil
 }
 
 // fill reads what lies below an extent, by offsets in it. It is nil when

@@ -1,6 +1,7 @@
 package vmdk
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/panalvm/panal/disk"
@@ -39,7 +40,7 @@ func (m *image) clearSpan(s *span, off, n int64, discard bool) error {
 		return err
 	case *sparse:
 		if e.writer != nil {
-			return e.writer.zero(off-s.start, n, m.below(s), discard)
+			return errors.Join(e.writer.zero(off-s.start, n, m.below(s), discard), m.relieve())
 		}
 	}
 	return disk.Unsupported(name, "the extent at %d cannot be written", s.start)
