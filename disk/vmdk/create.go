@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/google/uuid"
 
@@ -45,10 +46,24 @@ func checkTarget(t *disk.Target) error {
 	if t.On(optCompat6) && t.Text(optHardware) != "" {
 		return disk.Usage("options %s and %s exclude each other", optCompat6, optHardware)
 	}
-	if strings.ContainsAny(t.Text(optHardware)+t.Text(optTools)+t.ParentName, "\"\r\n\x00") {
-		return disk.Usage("a value has a quote or a control character")
+	if !quotable(t.Text(optHardware) + t.Text(optTools)) {
+		return disk.Usage("options %s and %s must not have quotes or control characters", optHardware, optTools)
 	}
-	return nil
+	return errors.Join(checkName("image's name", base(t.Name)), checkName("parent's name", t.ParentName))
+}
+
+// checkName refuses names that cannot stand in a descriptor: it quotes them,
+// and knows no way to write a quote or the end of a line within.
+func checkName(whose, file string) error {
+	if quotable(file) {
+		return nil
+	}
+	return disk.Usage("the %s %q has a quote or a control character, which a VMDK's descriptor cannot hold; choose another name", whose, file)
+}
+
+// quotable tells whether a text can stand between quotes.
+func quotable(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r == '"' || unicode.IsControl(r) })
 }
 
 // checkSize refuses sizes that cannot be expressed: a disk has whole sectors.

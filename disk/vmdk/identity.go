@@ -143,6 +143,9 @@ func (m *image) SetParent(parent disk.Image, hint, _ string) error {
 	if m.kind != kindSparse && m.kind != kindSplitSparse && parent != nil {
 		return disk.Unsupported(name, "images of the kind %s cannot have a parent", m.kind)
 	}
+	if err := checkName("parent's name", hint); err != nil {
+		return err
+	}
 	err := m.edit(func(d *descriptor.Descriptor) error {
 		for _, key := range []string{keyParentUUID, keyParentModified} { // VirtualBox's, of the parent before
 			d.Delete(key)

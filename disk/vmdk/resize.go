@@ -142,6 +142,9 @@ func (m *image) addSpan(size int64) error {
 		grain = s.grain
 	}
 	line.File = extentName(m.name, mark, len(m.spans)+1)
+	if err := checkName("new extent's name", line.File); err != nil {
+		return err
+	}
 	resolved, err := m.fs.Resolve(m.name, line.File)
 	if err != nil {
 		return err
