@@ -57,8 +57,21 @@ func parentFormat(name string) string {
 	switch name {
 	case "file", "host_device":
 		return "raw"
+	case "qcow":
+		return formatName // which refuses version 1 with advice
 	}
 	return name
+}
+
+// pathName is a path as it is to stand in an image: QEMU takes what is before a
+// colon for a protocol, unless there is a slash before it. A drive stays.
+func pathName(path string) string {
+	before, after, ok := strings.Cut(path, ":")
+	drive := len(before) == 1 && after != "" && strings.ContainsAny(after[:1], `/\`)
+	if !ok || drive || strings.Contains(before, "/") {
+		return path
+	}
+	return "./" + path
 }
 
 // parseReference reads a file name as QEMU understands it: a path, "file:"

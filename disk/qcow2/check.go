@@ -13,7 +13,11 @@ const (
 	leakRemedy    = "lower the refcount"
 	rebuildRemedy = "count anew and write a new refcount table"
 	copiedRemedy  = "set the flag by the refcount"
+	markRemedy    = "clear the mark if all else is right"
 )
+
+// withheld is why refcounts and flags stay as they are.
+const withheld = "pointers lead nowhere, which may be why clusters seem to be leaked: no refcount is lowered and no flag changed while that is so; save what can be read with a conversion, or put the pointers right"
 
 func isCorrupt(err error) bool {
 	var bad *disk.FormatError
@@ -44,13 +48,35 @@ func (img *image) check2(ctx context.Context) (disk.Report, error) {
 		report.Add(disk.Finding{Severity: disk.Note, Offset: 72, Reason: "the image was not closed; refcounts may be wrong", Remedy: rebuildRemedy})
 	}
 	if img.h.incompatible&incompatCorrupt != 0 {
-		report.Add(disk.Finding{Severity: disk.Damage, Offset: 72, Reason: "the image is marked as corrupt", Remedy: "clear the mark if all else is right"})
+		report.Add(disk.Finding{Severity: disk.Damage, Offset: 72, Reason: "the image is marked as corrupt", Remedy: markRemedy})
 	}
 	joined := joiner{report: &report, clusterBits: img.clusterBits, end: w.clusters}
 	err = img.compare(w, joined.mismatch)
 	joined.flush()
 	report.Allocated = w.allocated
+	if w.broken {
+		withhold(&report)
+	}
 	return report, errors.Join(err, copied.err)
+}
+
+// withhold takes back the remedies that would make damage worse: what seems lost
+// may belong to the tables that the broken pointers led to, and is found
+// again when these are put right.
+func withhold(report *disk.Report) {
+	held := 0
+	for i, f := range report.Findings {
+		switch {
+		case f.Remedy == leakRemedy && f.Severity == disk.Leak, f.Remedy == copiedRemedy, f.Remedy == markRemedy:
+			report.Findings[i].Remedy = ""
+			held++
+		case f.Remedy == leakRemedy:
+			report.Findings[i].Remedy = "" // behind the end of the file
+		}
+	}
+	if held > 0 || report.More > 0 {
+		report.Findings = append(report.Findings, disk.Finding{Severity: disk.Note, Offset: -1, Reason: withheld})
+	}
 }
 
 // compare walks, window after window, and tells of each cluster whose

@@ -21,6 +21,7 @@ func create(t *disk.Target) (disk.Image, error) {
 }
 
 func build(t *disk.Target) (*image, error) {
+	t.Size = wholeSectors(t.Size)
 	p, err := planOf(t)
 	if err != nil {
 		return nil, err
@@ -58,6 +59,15 @@ func build(t *disk.Target) (*image, error) {
 	return img, img.file.Sync()
 }
 
+// wholeSectors is the next size that a disk for guests can have: QEMU shows them
+// no part of a sector.
+func wholeSectors(size int64) int64 {
+	if size > maxDiskSize {
+		return size // and is refused
+	}
+	return (size + 511) &^ 511
+}
+
 // plan is what a new image is to be.
 type plan struct {
 	h          header
@@ -79,7 +89,7 @@ func planOf(t *disk.Target) (*plan, error) {
 		return nil, disk.Unsupported(formatName, "a disk of %d bytes needs an L1 table of more than %d bytes; choose larger clusters", t.Size, maxL1Bytes)
 	}
 	if t.Parent != nil {
-		p.backing = backing{name: t.ParentName, format: t.ParentFormat}
+		p.backing = backing{name: pathName(t.ParentName), format: t.ParentFormat}
 		if len(p.backing.name) == 0 || len(p.backing.name) > maxBackingName {
 			return nil, disk.Usage("the name of the parent has %d bytes; from 1 to %d are possible", len(p.backing.name), maxBackingName)
 		}

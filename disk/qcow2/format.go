@@ -9,8 +9,7 @@ import (
 // Format is QCOW2, versions 2 and 3.
 var Format = &disk.Format{
 	Name:       formatName,
-	Aliases:    []string{"qcow"},
-	Extensions: []string{"qcow2", "qcow"},
+	Extensions: []string{"qcow2"},
 	Title:      "QEMU copy-on-write disk, versions 2 and 3",
 	Variants:   []disk.Variant{{Name: "", Title: "sparse", Create: true, Write: true, Stream: true, Parent: true}},
 	Options: []disk.Option{
@@ -30,17 +29,24 @@ var Format = &disk.Format{
 	Stream: stream,
 }
 
-// probe recognises the signature and a version that exists.
+// probe recognises the signature and a version that exists; version 1, too, so
+// that nobody takes it for a raw disk: open refuses it by name.
 func probe(s disk.Sample) disk.Confidence {
+	if versionOne(s.Head) {
+		return disk.Certain
+	}
 	if len(s.Head) < headerV2 || binary.BigEndian.Uint32(s.Head) != magic {
 		return disk.No
 	}
 	version, bits := binary.BigEndian.Uint32(s.Head[4:]), binary.BigEndian.Uint32(s.Head[20:])
-	switch {
-	case version == 1:
-		return disk.No
-	case (version == 2 || version == 3) && bits >= minClusterBits && bits <= maxClusterBits:
+	if (version == 2 || version == 3) && bits >= minClusterBits && bits <= maxClusterBits {
 		return disk.Certain
 	}
 	return disk.Likely
+}
+
+// versionOne tells whether a file begins as QCOW did before QCOW2: the same
+// signature, and other tables.
+func versionOne(head []byte) bool {
+	return len(head) >= 8 && binary.BigEndian.Uint32(head) == magic && binary.BigEndian.Uint32(head[4:]) == 1
 }

@@ -9,7 +9,7 @@ func (img *image) SetParent(parent disk.Image, name, format string) error {
 	}
 	if parent == nil {
 		name, format = "", ""
-	} else if name == "" || len(name) > maxBackingName {
+	} else if name = pathName(name); name == "" || len(name) > maxBackingName {
 		return disk.Usage("the name of the parent has %d bytes; from 1 to %d are possible", len(name), maxBackingName)
 	}
 	img.writing.Lock()

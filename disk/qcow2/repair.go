@@ -8,7 +8,8 @@ import (
 	"github.com/panalvm/panal/disk"
 )
 
-// Repair makes refcounts and flags right. Pointers that lead nowhere stay.
+// Repair makes refcounts and flags right. Pointers that lead nowhere stay; while
+// there are any, refcounts are only raised: what they led to may be found again.
 func (img *image) Repair(ctx context.Context) (disk.Report, error) {
 	if !img.canWrite {
 		return disk.Report{}, disk.ErrReadOnly
@@ -28,28 +29,31 @@ func (img *image) Repair(ctx context.Context) (disk.Report, error) {
 		return before, err
 	}
 	mended := disk.Report{Blocks: before.Blocks, Allocated: before.Allocated, Leaked: before.Leaked, More: before.More}
-	hopeless := false
 	for _, f := range before.Findings {
 		if f.Remedy != "" {
 			mended.Add(f)
-		} else if f.Severity == disk.Damage {
-			hopeless = true
 		}
 	}
 	if len(mended.Findings) == 0 {
-		return mended, nil
+		return withReason(mended, before), nil
 	}
-	if _, err := img.recount(ctx); err != nil {
-		return mended, err
-	}
-	if err := img.fixCopied(ctx); err != nil {
+	broken, err := img.recount(ctx)
+	if err != nil {
 		return mended, err
 	}
 	img.h.incompatible &^= incompatDirty
-	if !hopeless {
+	if !broken {
 		img.h.incompatible &^= incompatCorrupt
 	}
-	return mended, img.writeHeader()
+	return withReason(mended, before), img.writeHeader()
+}
+
+// withReason adds why not all that was found was mended, if that was found.
+func withReason(mended, before disk.Report) disk.Report {
+	if n := len(before.Findings); n > 0 && before.Findings[n-1].Reason == withheld {
+		mended.Findings = append(mended.Findings, before.Findings[n-1])
+	}
+	return mended
 }
 
 // fixCopied makes the flags right, durably.
@@ -69,16 +73,17 @@ func (img *image) fixCopied(ctx context.Context) error {
 	return img.file.Sync()
 }
 
-// recount makes the refcounts right and tells how many were wrong. What waits in
-// memory is written before. Refcounts that are only too high are lowered; if some
-// are too low, or their blocks cannot be used, all are written anew.
-func (img *image) recount(ctx context.Context) (int, error) {
+// recount makes refcounts and flags right. What waits in memory is written before.
+// Refcounts that are only too high are lowered; if some are too low, or their
+// blocks cannot be used, all are written anew. If pointers are broken, which it
+// tells, none is lowered, and the flags stay.
+func (img *image) recount(ctx context.Context) (broken bool, err error) {
 	if err := img.flushAll(); err != nil {
-		return 0, err
+		return false, err
 	}
 	w, err := img.newWalker(ctx)
 	if err != nil {
-		return 0, err
+		return false, err
 	}
 	low, leaks := 0, 0
 	w.found = func(f disk.Finding) {
@@ -95,16 +100,19 @@ func (img *image) recount(ctx context.Context) (int, error) {
 		return nil
 	})
 	if err != nil {
-		return 0, err
+		return w.broken, err
 	}
 	switch {
 	case low > 0:
 		err = img.rebuild(ctx)
-	case leaks > 0:
+	case leaks > 0 && !w.broken:
 		err = img.lower(ctx)
 	}
 	img.alloc.ready, img.alloc.free, img.alloc.pending = false, nil, nil
-	return low + leaks, err
+	if err != nil || w.broken {
+		return w.broken, err
+	}
+	return false, img.fixCopied(ctx)
 }
 
 // flushAll writes what waits in memory, if the image was written at all.
@@ -148,7 +156,8 @@ func (img *image) lower(ctx context.Context) error {
 }
 
 // rebuild writes new refcounts behind the end of the file and then makes the
-// header name them; the old ones are no longer used by that.
+// header name them; the old ones are no longer used by that. If pointers are
+// broken, none becomes lower than it was.
 func (img *image) rebuild(ctx context.Context) error {
 	w, err := img.newWalker(ctx)
 	if err != nil {
@@ -166,7 +175,12 @@ func (img *image) rebuild(ctx context.Context) error {
 			return err
 		}
 		c.add(s.blocks, s.end-s.blocks)
-		if err := img.writeCounts(c, s); err != nil {
+		if w.broken {
+			err = img.writeCounts(c, s, img.atLeast)
+		} else {
+			err = img.writeCounts(c, s, func(_ int64, used uint64) (uint64, error) { return used, nil })
+		}
+		if err != nil {
 			return err
 		}
 		from = c.to
@@ -207,8 +221,21 @@ func newStructure(begin, perBlock, clusterSize int64) structure {
 	}
 }
 
-// writeCounts writes the refcounts of a window into the new blocks.
-func (img *image) writeCounts(c *counts, s structure) error {
+// atLeast is the refcount that a cluster has, or how often it is used.
+func (img *image) atLeast(cluster int64, used uint64) (uint64, error) {
+	stored, err := img.refs.get(cluster)
+	if err != nil && !isCorrupt(err) {
+		return 0, err
+	}
+	if err != nil {
+		stored = 0
+	}
+	return max(stored, used), nil
+}
+
+// writeCounts writes the refcounts of a window into the new blocks, as count makes
+// them of how often each cluster is used.
+func (img *image) writeCounts(c *counts, s structure, count func(cluster int64, used uint64) (uint64, error)) error {
 	r := img.refs
 	step := min(r.perBlock, countPage)
 	for k := c.from / step * step; k < c.to; k += step {
@@ -216,7 +243,10 @@ func (img *image) writeCounts(c *counts, s structure) error {
 		for i := range step {
 			var v uint64
 			if k+i < c.to {
-				v = c.of(k + i)
+				var err error
+				if v, err = count(k+i, c.of(k+i)); err != nil {
+					return err
+				}
 			}
 			if v > r.most() {
 				return disk.Unsupported(formatName, "a cluster is used %d times, which %d bits of refcount cannot say; convert the image", v, r.bits)

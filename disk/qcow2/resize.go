@@ -16,6 +16,7 @@ func (img *image) Resize(size int64) error {
 	if size < 0 {
 		return disk.Usage("a disk cannot have %d bytes", size)
 	}
+	size = wholeSectors(size)
 	if err := img.resizable(size); err != nil {
 		return err
 	}

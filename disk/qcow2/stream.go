@@ -24,6 +24,8 @@ type streamSink struct {
 
 // stream writes the tables of an image whose content is to be appended.
 func stream(w io.Writer, t *disk.Target) (disk.Sink, error) {
+	asked := t.Size // what blocks are appended of
+	t.Size = wholeSectors(t.Size)
 	p, err := planOf(t)
 	if err != nil {
 		return nil, err
@@ -35,7 +37,7 @@ func stream(w io.Writer, t *disk.Target) (disk.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &streamSink{out: bufio.NewWriterSize(w, 1<<20), cluster: p.h.clusterSize(), size: t.Size, data: data, child: t.Parent != nil, last: -1}
+	s := &streamSink{out: bufio.NewWriterSize(w, 1<<20), cluster: p.h.clusterSize(), size: asked, data: data, child: t.Parent != nil, last: -1}
 	return s, p.writeTables(s.out, data)
 }
 

@@ -161,9 +161,6 @@ func (img *image) touch() error {
 		if _, err := img.recount(context.Background()); err != nil {
 			return err
 		}
-		if err := img.fixCopied(context.Background()); err != nil {
-			return err
-		}
 	}
 	before := img.h
 	img.h.autoclear &= autoclearKnown

@@ -20,6 +20,7 @@ type walker struct {
 	pointer func(at int64, v uint64)
 
 	allocated int64
+	broken    bool // pointers lead nowhere: what they led to cannot be told
 	tables    bool // refcount structures are walked, too
 }
 
@@ -35,6 +36,7 @@ func (img *image) newWalker(ctx context.Context) (*walker, error) {
 }
 
 func (w *walker) damage(at int64, err error) {
+	w.broken = true
 	w.report(disk.Damage, at, err.Error(), "")
 }
 
@@ -128,9 +130,6 @@ func (w *walker) l1(off, entries, where int64, current bool) error {
 		if err != nil {
 			return err
 		}
-		if current && w.pointer != nil {
-			w.pointer(at, v)
-		}
 		table := int64(v & offsetMask)
 		switch {
 		case table == 0:
@@ -142,6 +141,9 @@ func (w *walker) l1(off, entries, where int64, current bool) error {
 			return nil
 		case w.bytes(table, w.img.clusterSize(), at, "an L2 table"):
 			tables++
+			if current && w.pointer != nil {
+				w.pointer(at, v)
+			}
 			if err := w.l2(table, current); err != nil {
 				return err
 			}
