@@ -1,8 +1,8 @@
 package vdi
 
 import (
-	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/google/uuid"
 
@@ -10,43 +10,88 @@ import (
 )
 
 // openParent opens what a differencing image is based on. No path stands in a
-// VDI: the parent is the sibling with the right UUID.
+// VDI: the parent is the sibling with the right UUID. Only headers are compared,
+// so that what is wrong further down the chain is told of the image that has it.
 func openParent(s *disk.Source, h header) (disk.Image, error) {
-	if !h.based() {
+	if !h.based() || s.Alone {
 		return nil, nil
 	}
-	var wrong error
-	parent, err := s.OpenParent(disk.ParentRef{
-		Format: name, Search: true,
-		Accept: func(img disk.Image) error {
-			err := accept(h, disk.Describe(img))
-			if errors.Is(err, errChanged) {
-				wrong = err
-			}
-			return err
-		},
-	})
-	switch {
-	case err == nil:
-		return parent, nil
-	case wrong != nil: // the search passes over what is not accepted, and does not say why
-		return nil, wrong
-	case errors.Is(err, disk.ErrNoParent):
-		return nil, fmt.Errorf("%w; it is the image with the UUID %s, which must lie in the same directory", err, h.uuid(h.at.parent))
+	refs, err := findParent(s, h)
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	return s.OpenParent(disk.ParentRef{Paths: refs, Format: name})
 }
 
-// errChanged is a parent that is the right one and was written since.
-var errChanged = fmt.Errorf("%w: it was written since", disk.ErrWrongParent)
-
-// accept tells whether an image is the parent that a header names.
-func accept(h header, parent disk.Info) error {
-	if want := h.uuid(h.at.parent).String(); parent.UUID != want {
-		return fmt.Errorf("%w: its UUID is %s, that of the parent is %s", disk.ErrWrongParent, parent.UUID, want)
+// findParent looks for the files that can be the parent, and tells how the
+// child would refer to them.
+func findParent(s *disk.Source, h header) (refs []string, err error) {
+	files := s.FS()
+	siblings, err := files.Siblings(s.Name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: looking for the image with the UUID %s: %w", disk.ErrNoParent, h.uuid(h.at.parent), err)
 	}
-	if want := h.parentModified(); want != uuid.Nil && parent.Modified != want.String() {
-		return fmt.Errorf("%w: the image with the parent's UUID %s has the modification UUID %s, and the parent had %s", errChanged, parent.UUID, parent.Modified, want)
+	var changed error
+	for _, sibling := range siblings {
+		candidate, ok := headerOf(files, sibling)
+		if !ok || candidate.uuid(candidate.at.image) != h.uuid(h.at.parent) {
+			continue
+		}
+		if err := accept(h, candidate); err != nil {
+			changed = fmt.Errorf("%s: %w", sibling, err)
+		} else if ref, ok := reference(files, s.Name, sibling); ok {
+			refs = append(refs, ref)
+		}
+	}
+	switch {
+	case len(refs) > 0:
+		return refs, nil
+	case changed != nil:
+		return nil, changed
+	}
+	return nil, missingParent{h.uuid(h.at.parent)}
+}
+
+// headerOf reads the header of a file, which may be damaged or of no VDI.
+func headerOf(files disk.FS, sibling string) (header, bool) {
+	f, err := files.Open(sibling, false)
+	if err != nil {
+		return header{}, false
+	}
+	h, _ := readHeader(f) // one that can be read and not be used is still known by its UUID
+	return h, f.Close() == nil && len(h.raw) > 0
+}
+
+// reference is how an image has to call a file for it to be found.
+func reference(files disk.FS, from, to string) (string, bool) {
+	for _, ref := range []string{to, "/" + to} {
+		if got, err := files.Resolve(from, ref); err == nil && got == to {
+			return ref, true
+		}
+	}
+	return "", false
+}
+
+// missingParent is that no file is the parent. It is a missing file too, as
+// that of a parent with a name would be.
+type missingParent struct{ id uuid.UUID }
+
+// Error says which image is missing, and where it belongs.
+func (e missingParent) Error() string {
+	return fmt.Sprintf("%v; it is the image with the UUID %s, which must lie in the same directory or in one that is allowed", disk.ErrNoParent, e.id)
+}
+
+// Is makes it match both kinds.
+func (e missingParent) Is(target error) bool {
+	return target == disk.ErrNoParent || target == fs.ErrNotExist
+}
+
+// accept tells whether an image with the parent's UUID is as it was.
+func accept(h, parent header) error {
+	want, got := h.parentModified(), parent.uuid(parent.at.modified)
+	if want != uuid.Nil && got != want {
+		return fmt.Errorf("%w: it was written since: the image with the parent's UUID %s has the modification UUID %s, and the parent had %s",
+			disk.ErrWrongParent, h.uuid(h.at.parent), got, want)
 	}
 	return nil
 }
