@@ -131,6 +131,7 @@ func (s *sparse) examine(x *examination) error {
 	s.examineHeader(x)
 	if s.scanned != nil {
 		s.examineScan(x)
+		s.examineContent(x, len(s.scanned.grains), func(i int) scannedGrain { return s.scanned.grains[i] })
 		return nil
 	}
 	e := &tableCheck{sparse: s, x: x, unclean: s.header.unclean, seen: map[int64]int64{}}
@@ -138,6 +139,9 @@ func (s *sparse) examine(x *examination) error {
 		return err
 	}
 	e.layout()
+	if s.codec != nil {
+		s.examineContent(x, len(e.grains), e.compressed)
+	}
 	return nil
 }
 
