@@ -42,6 +42,9 @@ func newFooter(t *disk.Target) (footer, error) {
 	if size > maxSize {
 		return nil, disk.Usage("a VHD can have at most 2040 GiB (%d bytes), and %d were asked for; choose vhdx", maxSize, t.Size)
 	}
+	if size == 0 && t.Variant.Name == fixed {
+		return nil, errNoSector
+	}
 	id, err := parseUUID(t.UUID)
 	if err != nil {
 		return nil, err
@@ -72,6 +75,10 @@ func newFooter(t *disk.Target) (footer, error) {
 	}
 	return f.seal(), nil
 }
+
+// errNoSector refuses a file that is nothing but its footer, which other programs
+// do not open.
+var errNoSector = disk.Usage("a fixed VHD cannot have 0 bytes: it must have a sector at least")
 
 // newHeader is the header of a new dynamic or differencing image.
 func newHeader(t *disk.Target, foot footer) (header, error) {

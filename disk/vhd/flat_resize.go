@@ -45,6 +45,9 @@ func (m *flat) Resize(size int64) error {
 	if err := checkSize(size); err != nil {
 		return err
 	}
+	if size == 0 {
+		return errNoSector
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {

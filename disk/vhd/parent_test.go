@@ -3,6 +3,7 @@ package vhd_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"slices"
 	"testing"
 
@@ -135,6 +136,26 @@ func TestWrongParent(t *testing.T) {
 	if err == nil {
 		t.Error("an image that is its own parent was opened")
 	}
+}
+
+func TestAFixedDiskHasASector(t *testing.T) {
+	o := disk.CreateOptions{FS: memfs.New(), Formats: formats, Format: "vhd:fixed"}
+	var usage *disk.UsageError
+	if _, err := disk.Create("a.vhd", o); !errors.As(err, &usage) {
+		t.Errorf("of no bytes: %v", err)
+	}
+	if _, err := disk.NewStream(io.Discard, o); !errors.As(err, &usage) {
+		t.Errorf("of no bytes, to a pipe: %v", err)
+	}
+	o.Size = 1 << 20
+	img, err := disk.Create("a.vhd", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Resize(img, 0); !errors.As(err, &usage) {
+		t.Errorf("resized to no bytes: %v", err)
+	}
+	finish(t, img)
 }
 
 func TestParentOfAnotherFormatIsRefused(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -262,8 +263,43 @@ func TestAWrongParentIsRefused(t *testing.T) {
 	if err := base.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := opened(t, mem, "c.vhdx", false); !errors.Is(err, disk.ErrWrongParent) {
-		t.Errorf("its parent was written to: %v", err)
+	// Hyper-V writes an absolute path as well, which leads nowhere elsewhere.
+	mem.Put("two.vhdx", child(512, "parent_linkage", link, "relative_path", "p.vhdx", "absolute_win32_path", `C:\Disks\gone.vhdx`))
+	for _, name := range []string{"c.vhdx", "two.vhdx"} {
+		if _, err := opened(t, mem, name, false); !errors.Is(err, disk.ErrWrongParent) || errors.Is(err, disk.ErrNoParent) {
+			t.Errorf("%s: its parent was written to: %v", name, err)
+		}
+	}
+	// A file beside it that is another image is not its parent.
+	mem.Put("lost.vhdx", child(512, "parent_linkage", link, "relative_path", "gone.vhdx"))
+	if _, err := opened(t, mem, "lost.vhdx", false); !errors.Is(err, disk.ErrNoParent) || errors.Is(err, disk.ErrWrongParent) {
+		t.Errorf("its parent is gone: %v", err)
+	}
+}
+
+func TestADiskHasASector(t *testing.T) {
+	for _, kind := range []string{"vhdx:dynamic", "vhdx:fixed"} {
+		o := disk.CreateOptions{FS: memfs.New(), Formats: formats(), Format: kind}
+		var usage *disk.UsageError
+		if _, err := disk.Create("a.vhdx", o); !errors.As(err, &usage) {
+			t.Errorf("%s of no bytes: %v", kind, err)
+		}
+		if _, err := disk.NewStream(io.Discard, o); !errors.As(err, &usage) {
+			t.Errorf("%s of no bytes, to a pipe: %v", kind, err)
+		}
+		o.Size = mib
+		img, err := disk.Create("a.vhdx", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, size := range []int64{0, -512} {
+			if err := disk.Resize(img, size); !errors.As(err, &usage) {
+				t.Errorf("%s resized to %d bytes: %v", kind, size, err)
+			}
+		}
+		if err := img.Close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

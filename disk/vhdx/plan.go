@@ -79,6 +79,9 @@ func (m *metadata) creatable() error {
 
 // expressible refuses sizes that a disk cannot have.
 func expressible(size, sector int64) error {
+	if size <= 0 {
+		return disk.Usage("a VHDX cannot have %d bytes: it must have a sector at least", size)
+	}
 	if size > maxVirtual {
 		return disk.Unsupported(name, "a disk cannot have %d bytes; the most is %d", size, maxVirtual)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/disk/hostfs"
 	"github.com/panalvm/panal/disk/memfs"
 )
@@ -157,7 +158,11 @@ func TestQEMUReadsAfterSurgery(t *testing.T) {
 // the image then, with its log laid over it, must be what QEMU reads once it has replayed
 // the log, and what we read when we have.
 func TestQEMUReplaysOurLog(t *testing.T) {
-	const size = 40 * mib
+	const size = 16 * mib
+	seldom := 4
+	if disktest.Thorough() {
+		seldom = 1
+	}
 	rng := rand.New(rand.NewPCG(4, 4))
 	mem := memfs.New()
 	img, err := disk.Create("a.vhdx", disk.CreateOptions{FS: mem, Formats: formats(), Format: name, Size: size, Options: map[string]string{optionBlock: "1M"}})
@@ -167,7 +172,7 @@ func TestQEMUReplaysOurLog(t *testing.T) {
 	defer img.Close()
 	var left [][]byte
 	mem.OnOp = func(string, string) {
-		if rng.IntN(2) == 0 && len(left) < 400 {
+		if rng.IntN(2*seldom) == 0 && len(left) < 400 {
 			left = append(left, mem.Crash(rng).Bytes("a.vhdx"))
 		}
 	}
