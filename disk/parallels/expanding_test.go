@@ -320,6 +320,32 @@ func TestTheHolesOfATableAreNotRead(t *testing.T) {
 	}
 }
 
+// Entries that lie over each other at the end of a file of 84 bytes name
+// clusters of 4 MiB, which a repair gives copies of their own.
+func TestARepairWritesNoClustersOfZeros(t *testing.T) {
+	h := parallels.NewTestHeader(false, 8<<10, 200, 200*8<<10, 0)
+	fs := memfs.New()
+	image := append(h.Encode(), bytes.Repeat([]byte{2, 0, 0, 0}, 200)...)
+	fs.Put("a.hds", append(image, make([]byte, 1024-len(image)+100)...))
+	img := mustOpen(t, fs, "a.hds", disk.Options{Write: true})
+	if r, err := disk.Repair(t.Context(), img); err != nil || len(r.Findings) != 199 {
+		t.Fatalf("mended %d, %v", len(r.Findings), err)
+	}
+	mustClose(t, img)
+	f, err := fs.Open("a.hds", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := f.(disk.Allocated).Allocated(); n > 4<<20 || err != nil {
+		t.Errorf("the file takes %d bytes, %v", n, err)
+	}
+	img = mustOpen(t, fs, "a.hds", disk.Options{})
+	defer mustClose(t, img)
+	if r := mustCheck(t, img); r.Allocated != 200 || reasons(t, r) != "" {
+		t.Errorf("the check says %s", reasons(t, r))
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for options, sizes := range map[string]map[int64]bool{
 		"ext":     {512: true, 513: false, 10 << 40: true, 1 << 51: false},

@@ -151,22 +151,34 @@ func (x *expanding) copyAndPoint(index, from, to int64) error {
 	return x.setPlace(index, to)
 }
 
-// copyWithin copies bytes of a file; what lies behind its end is zero.
+// copyWithin copies bytes of a file; what lies behind its end is zero. Zeros are
+// not written where the file ended: a few bytes can name many large clusters
+// of which they hold nothing.
 func copyWithin(file disk.File, from, to, n int64) error {
-	buffer := make([]byte, min(n, copyPiece))
-	for done := int64(0); done < n; {
-		p := buffer[:min(n-done, copyPiece)]
+	end, err := file.Size()
+	if err != nil {
+		return err
+	}
+	const unit = 64 << 10
+	buffer := make([]byte, min(n, unit))
+	for done := int64(0); done < n; done += unit {
+		p := buffer[:min(n-done, unit)]
 		k, err := file.ReadAt(p, from+done)
 		if err != nil && err != io.EOF {
 			return err
 		}
 		clear(p[k:])
+		if to+done >= end && isZero(p) {
+			continue
+		}
 		if _, err := file.WriteAt(p, to+done); err != nil {
 			return err
 		}
-		done += int64(len(p))
 	}
-	return nil
+	if size, err := file.Size(); err != nil || size >= to+n {
+		return err
+	}
+	return file.Truncate(to + n)
 }
 
 // shrink changes the header first; what nothing points to then is given up.
