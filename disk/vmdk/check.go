@@ -128,13 +128,14 @@ func (f *flat) examine(x *examination) error {
 // examine looks at a sparse extent of any kind.
 func (s *sparse) examine(x *examination) error {
 	x.report.Blocks += (s.size + s.grain - 1) / s.grain
+	before := len(x.faults)
 	s.examineHeader(x)
 	if s.scanned != nil {
 		s.examineScan(x)
 		s.examineContent(x, len(s.scanned.grains), func(i int) scannedGrain { return s.scanned.grains[i] })
 		return nil
 	}
-	e := &tableCheck{sparse: s, x: x, unclean: s.header.unclean, seen: map[int64]int64{}}
+	e := &tableCheck{sparse: s, x: x, before: before, unclean: s.header.unclean, seen: map[int64]int64{}}
 	if err := e.tables(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 type tableCheck struct {
 	*sparse
 	x       *examination
+	before  int             // faults that were found before this extent's
 	unclean bool            // the extent was not closed as it should be
 	seen    map[int64]int64 // tables by where they lie
 	hole    [2]int64        // a range of the file that is known to be a hole
@@ -221,7 +222,9 @@ func (c *tableCheck) layout() {
 	c.fixed()
 	slices.SortFunc(c.meta, func(a, b stretch) int { return int(a.off - b.off) })
 	c.metaOverlaps()
-	c.leaks()
+	if c.kind != cowd { // whose directory and tables lie anywhere, in units of their own
+		c.leaks()
+	}
 }
 
 // fixed adds the parts of the file that are no tables.
@@ -273,40 +276,5 @@ func (c *tableCheck) metaOverlaps() {
 		if i < len(c.meta) && c.meta[i].off < at+c.grain/sector {
 			c.x.add(disk.Damage, at*sector, nil, "", "grain %d lies upon %s; convert the image and do not write to it", uint32(g), c.meta[i].what)
 		}
-	}
-}
-
-// leaks adds up what nothing uses behind the first grain's place. Less than a
-// grain between two things is alignment.
-func (c *tableCheck) leaks() {
-	at := int64(c.header.overhead)
-	if c.kind == cowd {
-		return // the directory and its tables lie anywhere, in units of their own
-	}
-	total, first := int64(0), int64(-1)
-	gap := func(to int64) {
-		if (to-at)*sector >= c.grain {
-			total += (to - at) * sector
-			if first < 0 {
-				first = at * sector
-			}
-		}
-	}
-	i := 0
-	for _, g := range append(c.grains, uint64(sectors(c.end.Load()))<<32) {
-		for i < len(c.meta) && c.meta[i].off <= int64(g>>32) {
-			gap(c.meta[i].off)
-			at = max(at, c.meta[i].off+c.meta[i].len)
-			i++
-		}
-		gap(int64(g >> 32))
-		at = max(at, int64(g>>32)+c.grain/sector)
-	}
-	if w := c.writer; w != nil {
-		total = max(0, total-w.pending())
-	}
-	if total > 0 {
-		c.x.report.Leaked += total
-		c.x.add(disk.Leak, first, nil, "", "%d bytes are used by nothing; compacting gives them back", total)
 	}
 }

@@ -123,8 +123,7 @@ func (m *image) Sync() error {
 	if err != nil {
 		return err
 	}
-	m.release()
-	return nil
+	return m.release()
 }
 
 // syncAll makes all extents durable; image.shape is held.
@@ -147,19 +146,22 @@ func (m *image) syncAll() error {
 
 // release makes the space of grains that were given up before the last sync
 // free for use. Nobody who knew them may be about to write to them any more.
-func (m *image) release() {
+func (m *image) release() error {
 	waiting := false
 	for _, w := range m.writers() {
 		waiting = w.waits() || waiting
 	}
 	if !waiting {
-		return
+		return nil
 	}
 	m.shape.Lock()
 	defer m.shape.Unlock()
 	for _, w := range m.writers() {
-		w.release()
+		if err := w.release(); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 // writers are those of the sparse extents.
@@ -179,6 +181,9 @@ func (m *image) finish() error {
 		return nil
 	}
 	err := m.syncAll()
+	if err == nil {
+		err = m.release()
+	}
 	for _, w := range m.writers() {
 		if err == nil {
 			err = errors.Join(err, w.clean())

@@ -297,9 +297,9 @@ func (w *writer) waits() bool {
 	return len(w.waiting) > 0
 }
 
-// release lets the grains be used again that wait for it; image.shape is held
-// for writing.
-func (w *writer) release() {
+// release lets the grains be used again that wait for it, or cuts them off at
+// the end of the file; image.shape is held for writing.
+func (w *writer) release() error {
 	w.alloc.Lock()
 	defer w.alloc.Unlock()
 	for _, at := range w.waiting {
@@ -310,4 +310,5 @@ func (w *writer) release() {
 	w.free = append(w.free, w.waiting...)
 	w.waiting = nil
 	slices.Sort(w.free)
+	return w.trim()
 }
