@@ -80,7 +80,7 @@ func (m *image) examineUsed(r *disk.Report, s survey) {
 			Remedy: fmt.Sprintf("the number becomes %d", next),
 		})
 	}
-	gaps := max(0, min(next, m.filePlaces())-distinct) * m.geo.stride
+	gaps, spare := m.gaps(s, next, distinct)
 	tail := max(0, m.fileEnd.Load()-m.geo.placeEnd(next-1))
 	if m.geo.fixed {
 		tail = max(0, m.fileEnd.Load()-m.geo.placeEnd(max(next, used)-1))
@@ -92,6 +92,49 @@ func (m *image) examineUsed(r *disk.Report, s survey) {
 			Remedy: "blocks from the end are moved into the gaps, and the file is cut behind the last",
 		})
 	}
+	if spare > 0 {
+		r.Add(disk.Finding{
+			Severity: disk.Note, Offset: -1,
+			Reason: fmt.Sprintf("%d bytes between the blocks are used by nothing and are holes of the file, which take no space; new blocks go there, and compacting makes the file shorter", spare),
+		})
+	}
+}
+
+// gaps are the bytes in places below next that no block has: those that take
+// space, and those that do not.
+func (m *image) gaps(s survey, next, distinct int64) (taken, spare int64) {
+	all := max(0, min(next, m.filePlaces())-distinct) * m.geo.stride
+	h, ok := m.file.(disk.Holed)
+	if !ok || all == 0 {
+		return all, 0
+	}
+	at := int64(0)
+	for _, block := range s.held {
+		if place := int64(block.place); place >= at {
+			spare += m.spaceless(h, m.geo.placeEnd(at-1), m.geo.placeEnd(place-1))
+			at = place + 1
+		}
+	}
+	spare = min(spare, all)
+	return all - spare, spare
+}
+
+// spaceless is how many bytes of a range take no space: what is left of it
+// without data in whole pages of the file system.
+func (m *image) spaceless(h disk.Holed, from, to int64) int64 {
+	empty := max(0, to-from)
+	for at, end := (from+hostBlock-1)&^(hostBlock-1), to&^(hostBlock-1); at < end; {
+		data, hole, err := h.NextData(at)
+		if err != nil {
+			return 0
+		}
+		if data >= end || hole <= data {
+			break
+		}
+		empty -= min(hole, end) - data
+		at = hole
+	}
+	return empty
 }
 
 // leakedTail is how many bytes the file has in the places from next to used.
