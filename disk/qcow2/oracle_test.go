@@ -102,8 +102,18 @@ func compacted(t *testing.T, name string, want []byte) {
 	sameAsQEMU(t, name, want)
 }
 
+// rarelyWritten are the kinds that take turns in thorough tests only: they differ
+// from others in what is tried by itself, as the width of refcounts is.
+var rarelyWritten = map[string]bool{
+	"cluster_size=4096,compat=0.10": true, "refcount_bits=2": true, "refcount_bits=4": true, "refcount_bits=32": true,
+	"extended_l2=on": true, "preallocation=falloc": true,
+}
+
 func TestWeAndQEMUTakeTurns(t *testing.T) {
 	for i, o := range creations {
+		if rarelyWritten[o] && !disktest.Thorough() {
+			continue
+		}
 		t.Run(o, func(t *testing.T) {
 			dir := t.TempDir()
 			name, raw := filepath.Join(dir, "q.qcow2"), filepath.Join(dir, "r")
@@ -223,7 +233,7 @@ func TestQEMUReadsWhatWeCompress(t *testing.T) {
 		t.Run(label(o), func(t *testing.T) {
 			dir := t.TempDir()
 			name := filepath.Join(dir, "ours.qcow2")
-			model := noise(12<<20+1536, 11)
+			model := noise(compressedSize(o), 11)
 			img := make1(t, name, disk.CreateOptions{Size: int64(len(model)), Options: o})
 			sink, err := img.(disk.Compressor).Compressing()
 			if err != nil {
@@ -243,6 +253,14 @@ func TestQEMUReadsWhatWeCompress(t *testing.T) {
 			compacted(t, name, model)
 		})
 	}
+}
+
+// compressedSize is a disk of some clusters and a piece.
+func compressedSize(o map[string]string) int {
+	if disktest.Thorough() || o["clusterSize"] == "2M" {
+		return 12<<20 + 1536
+	}
+	return 4<<20 + 1536
 }
 
 // feed gives all blocks but those of zeros to a sink.

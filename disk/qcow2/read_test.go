@@ -24,7 +24,7 @@ func TestReadsWhatQEMUMade(t *testing.T) {
 			t.Run(fmt.Sprintf("%s,compressed=%t", o, compress), func(t *testing.T) {
 				dir := t.TempDir()
 				raw, name := filepath.Join(dir, "r"), filepath.Join(dir, "q.qcow2")
-				want := noise(5<<20+1536, 1)
+				want := noise(3<<20+1536, 1)
 				writeFile(t, raw, want)
 				args := []string{"convert", "-f", "raw", "-O", "qcow2", "-o", o}
 				if compress {

@@ -46,6 +46,9 @@ func TestConformance(t *testing.T) {
 					skip[name] = "done with smaller clusters, by the same code and in a tenth of the time"
 				}
 			}
+			for _, name := range spared(o) {
+				skip[name] = "tried with other options; with these when PANAL_THOROUGH is set"
+			}
 			block, err := disk.ParseSize(o["clusterSize"])
 			if err != nil {
 				block = 64 << 10
@@ -65,6 +68,18 @@ func rare(o map[string]string) bool {
 		return o["clusterSize"] == ""
 	}
 	return o["clusterSize"] != "" && o["clusterSize"] != "4096"
+}
+
+// spared are the checks with power cuts that only thorough tests do with some
+// options, as others go through the same code.
+func spared(o map[string]string) []string {
+	switch {
+	case disktest.Thorough() || len(o) == 0:
+		return nil
+	case o["dataFile"] != "":
+		return []string{"crash"}
+	}
+	return []string{"crash/new"}
 }
 
 // parentless is the format without differencing images: their names for the
