@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/panalvm/panal/disk"
 )
 
@@ -146,7 +148,10 @@ func (f *FS) Remove(name string) error {
 	return root.Remove(rel)
 }
 
+// openIn opens a file within the bounds. It waits for nobody: an image may
+// name a pipe that no one writes to, and what kind of file it is shows only then.
 func (f *FS) openIn(name string, flags int) (*os.File, error) {
+	flags |= unix.O_NONBLOCK
 	if f.roots == nil {
 		return os.OpenFile(name, flags, 0o666)
 	}
@@ -158,6 +163,9 @@ func (f *FS) openIn(name string, flags int) (*os.File, error) {
 	file, err := root.OpenFile(rel, flags, 0o666)
 	if err != nil && strings.Contains(err.Error(), "path escapes") { // os.Root has no error value for it
 		return nil, outside(name)
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = &fs.PathError{Op: "open", Path: name, Err: e.Err} // the root's error has the rest of the path only
 	}
 	return file, err
 }

@@ -61,6 +61,15 @@ func (s *Stage) Create(name string) (disk.File, error) {
 	return &File{file: file, write: true, early: new(early)}, nil
 }
 
+// Names are what the files that were made are to be called.
+func (s *Stage) Names() []string {
+	names := make([]string, len(s.staged))
+	for i, f := range s.staged {
+		names[i] = f.name
+	}
+	return names
+}
+
 // Remove forgets a file that was made here; others it leaves alone.
 func (s *Stage) Remove(name string) error {
 	for i, f := range s.staged {
