@@ -22,7 +22,7 @@ func choose(f *Format, variant string, given map[string]string) (map[string]stri
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		i := slices.IndexFunc(f.Options, func(o Option) bool { return strings.EqualFold(o.Name, name) })
+		i := slices.IndexFunc(f.Options, func(o Option) bool { return sameName(o.Name, name) })
 		if i < 0 || !slices.Contains(known, f.Options[i].Name) {
 			return nil, Usage("%s has no option %q; it has %s", whole(f.Name, variant), name, orNone(known))
 		}
@@ -33,6 +33,12 @@ func choose(f *Format, variant string, given map[string]string) (map[string]stri
 		chosen[f.Options[i].Name] = value
 	}
 	return chosen, nil
+}
+
+// sameName tells whether an option is meant by a name: qemu-img's cluster_size
+// is clusterSize.
+func sameName(option, name string) bool {
+	return strings.EqualFold(option, strings.ReplaceAll(name, "_", ""))
 }
 
 func whole(format, variant string) string {

@@ -27,13 +27,14 @@ type Member struct {
 	Sparse bool // what lies at Off is not the content as it is
 }
 
-// Members lists the regular files of an archive in their order.
+// Members lists the regular files of an archive in their order; with an error,
+// those before it.
 func Members(archive disk.File) ([]Member, error) {
 	var all []Member
 	names := 0
 	for m, err := range members(archive) {
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		names += len(m.Name)
 		if len(all) == maxMembers || names > maxNames {

@@ -48,7 +48,7 @@ writes to are not opened.`,
 		a.diskInfoCommand, a.diskCreateCommand, a.diskConvertCommand, a.diskCompareCommand,
 		a.diskCheckCommand, a.diskRepairCommand, a.diskResizeCommand, a.diskCompactCommand,
 		a.diskMapCommand, a.diskDumpCommand, a.diskCommitCommand, a.diskRebaseCommand,
-		a.diskServeCommand, a.diskFormatsCommand,
+		a.diskUUIDCommand, a.diskServeCommand, a.diskFormatsCommand,
 	} {
 		sub := command()
 		sub.DisableFlagsInUseLine = true
@@ -154,9 +154,17 @@ func diskFailed(verb, on string, err error) error {
 	case errors.Is(err, diskfile.ErrNoFormat):
 		err = fmt.Errorf("%w; say that with --%s", err, map[string]string{"create": "format", "convert": "to"}[verb])
 	case errors.Is(err, fs.ErrExist) && (verb == "create" || verb == "convert"):
-		err = fmt.Errorf("%w; --force replaces a file", err)
+		err = fmt.Errorf("%w; --force %s", err, whatForceDoes(err))
 	}
 	return imageError{failed(verb, on, err)}
+}
+
+// whatForceDoes is what --force does to what is in the way.
+func whatForceDoes(err error) string {
+	if strings.Contains(err.Error(), "block device") {
+		return "writes onto it"
+	}
+	return "replaces a file"
 }
 
 // imageError is an error of work on images: its exit code goes by the kinds of

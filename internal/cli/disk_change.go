@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -136,7 +138,11 @@ func (a *app) diskRebaseCommand() *cobra.Command {
 		Long: `Give a differencing image another parent and keep its content: what differs between
 the old parent and the new is written into the image. --flatten takes everything
 in, so that it needs no parent. --unsafe only changes what the image calls its
-parent, for a parent that was moved or renamed.`,
+parent, for a parent that was moved or renamed.
+
+Images that have FILE for their own parent read as before. In vdi, vmdk and vhdx
+they notice that FILE was written, and refuse it: tell each of them with
+"panal disk rebase CHILD --parent FILE --unsafe".`,
 		Example: `  panal disk rebase child.qcow2 --parent other.qcow2
   panal disk rebase child.vdi --flatten
   panal disk rebase child.qcow2 --parent moved/base.qcow2 --unsafe`,
@@ -151,6 +157,8 @@ parent, for a parent that was moved or renamed.`,
 			if err != nil {
 				return diskFailed("rebase", args[0], err)
 			}
+			a.noteAllow(args[0], f.format, parent)
+			a.noteChildren(args[0], f)
 			if flatten {
 				return a.tellChanged(args[0], "has no parent now", map[string]any{"parent": nil})
 			}
@@ -164,4 +172,78 @@ parent, for a parent that was moved or renamed.`,
 	flags.BoolVar(&flatten, "flatten", false, "take in all that the parents hold, and have none")
 	flags.BoolVar(&unsafe, "unsafe", false, "change the name of the parent only, and look at no content")
 	return c
+}
+
+// noteChildren tells, of a format whose images notice that their parent was
+// written, what is to be done about them.
+func (a *app) noteChildren(name string, f diskFlags) {
+	img, err := diskfile.Place{}.Open(name, diskfile.OpenOptions{Format: f.format, Alone: true, Unlocked: true})
+	if err != nil {
+		return
+	}
+	defer img.Close()
+	if format := disk.Describe(img).Format; format == "vdi" || format == "vmdk" || format == "vhdx" {
+		a.note("%s: images that have it for their parent will refuse it now; each needs: panal disk rebase CHILD --parent %[1]s --unsafe", name)
+	}
+}
+
+// identityJSON is an identity as --json writes it.
+type identityJSON struct {
+	Name string `json:"name"`
+	UUID string `json:"uuid"`
+}
+
+func (a *app) diskUUIDCommand() *cobra.Command {
+	var f diskFlags
+	c := &cobra.Command{
+		Use:   "uuid FILE [UUID|new]",
+		Short: "Show an image's identity, or give it another",
+		Long: `Show an image's identity, or give it another: the one that is said, or with new a
+random one. A copy of an image has the same identity, and VirtualBox refuses to
+know two of them. Images that have FILE for their parent know it by its identity,
+and refuse it then.`,
+		Example: `  panal disk uuid copy.vdi
+  panal disk uuid copy.vdi new
+  panal disk uuid copy.vdi 12345678-9abc-4def-8123-456789abcdef`,
+		Args: cobra.RangeArgs(1, 2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			uuid, err := a.identity(cmd.Context(), args, f)
+			switch {
+			case err != nil:
+				return diskFailed("uuid", args[0], err)
+			case a.json:
+				return a.printJSON(identityJSON{args[0], uuid})
+			}
+			_, err = fmt.Fprintln(a.out, uuid)
+			return err
+		},
+	}
+	f.register(c)
+	return c
+}
+
+// identity is an image's identity, after it was changed if that is wished.
+func (a *app) identity(ctx context.Context, args []string, f diskFlags) (uuid string, err error) {
+	change := len(args) > 1
+	img, err := a.place(ctx, f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true, Write: change, Unlocked: !change})
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, img.Close()) }()
+	own, ok := img.(disk.Identified)
+	if change && ok {
+		wanted := args[1]
+		if wanted == "new" {
+			wanted = ""
+		} else if wanted == "" {
+			return "", usageError{"the identity is empty; new means a random one"}
+		}
+		if err := own.SetUUID(wanted); err != nil {
+			return "", err
+		}
+	}
+	if uuid = disk.Describe(img).UUID; uuid == "" || change && !ok {
+		return "", disk.Unsupported(disk.Describe(img).Format, "images of this kind have no identity")
+	}
+	return uuid, nil
 }

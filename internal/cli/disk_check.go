@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/hostfs"
 	"github.com/panalvm/panal/internal/diskfile"
 )
 
@@ -24,18 +26,19 @@ func (a *app) diskCheckCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "check FILE",
 		Short: "Look through an image's own tables for what is wrong",
-		Long: `Look through an image's headers, tables, checksums and log, and change nothing.
-Exit code 1 means that something was found: damage, or space that nothing uses.
-Notes alone are no finding.`,
+		Long: `Look through an image's headers, tables, checksums and log, and whether its
+parent is the one that it was made for, and change nothing.
+
+Exit codes: 0 nothing is wrong, though there may be notes; 1 something was found:
+damage, or space that nothing uses; 2 it could not be checked, as with raw, which
+has nothing to check; 3 it was not found; 4 it is in use.`,
 		Example: "  panal disk check web.qcow2",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			img, err := a.place(cmd.Context(), f).Open(args[0], diskfile.OpenOptions{Format: f.format, Alone: true})
-			if err != nil {
-				return diskFailed("check", args[0], err)
+			report, err := a.check(cmd.Context(), args[0], f)
+			if errors.Is(err, errors.ErrUnsupported) {
+				return troubled{diskFailed("check", args[0], err)}
 			}
-			defer img.Close()
-			report, err := disk.Check(cmd.Context(), img)
 			if err != nil {
 				return diskFailed("check", args[0], err)
 			}
@@ -51,6 +54,37 @@ Notes alone are no finding.`,
 	}
 	f.register(c)
 	return c
+}
+
+// check looks through an image, and then at its parent.
+func (a *app) check(ctx context.Context, name string, f diskFlags) (disk.Report, error) {
+	place := a.place(ctx, f)
+	img, err := place.Open(name, diskfile.OpenOptions{Format: f.format, Alone: true})
+	if err != nil {
+		return disk.Report{}, err
+	}
+	defer img.Close()
+	report, err := disk.Check(ctx, img)
+	if err != nil || disk.Describe(img).Parent == nil || name == "-" {
+		return report, err
+	}
+	whole, err := place.Open(name, diskfile.OpenOptions{Format: f.format})
+	if err != nil {
+		report.Add(disk.Finding{Severity: severityOfParent(err), Offset: -1, Reason: "with its parents it cannot be opened: " + oneLine(err)})
+		return report, nil
+	}
+	return report, whole.Close()
+}
+
+// severityOfParent is how bad it is that an image cannot be opened with its
+// parents: a parent that is elsewhere or in use is no damage, another one is.
+func severityOfParent(err error) disk.Severity {
+	_, busy := errors.AsType[*hostfs.Busy](err)
+	elsewhere := errors.Is(err, disk.ErrNoParent) || errors.Is(err, disk.ErrOutside) || errors.Is(err, fs.ErrNotExist)
+	if busy || elsewhere && !errors.Is(err, disk.ErrWrongParent) {
+		return disk.Note
+	}
+	return disk.Damage
 }
 
 func (a *app) diskRepairCommand() *cobra.Command {
@@ -267,8 +301,8 @@ func (a *app) tellDifference(names []string, d disk.Difference, strict bool) err
 	return nil
 }
 
-// troubled is an error of a comparison: its exit code must differ from that
-// of a difference.
+// troubled is an error of a comparison or a check: its exit code must differ
+// from that of a difference or a finding.
 type troubled struct{ error }
 
 // Unwrap is the error itself.

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -43,6 +45,7 @@ unless --force is given; it appears when it is complete.`,
 			if err != nil {
 				return diskFailed("create", args[0], err)
 			}
+			a.noteAllow(args[0], m.Format, m.Parent)
 			return a.tellMade(args[0], info)
 		},
 	}
@@ -58,6 +61,22 @@ unless --force is given; it appears when it is complete.`,
 	return c
 }
 
+// noteAllow tells when an image cannot be opened as it is, because its parent
+// lies where it may not refer to.
+func (a *app) noteAllow(name, format, parent string) {
+	if parent == "" {
+		return
+	}
+	img, err := diskfile.Place{}.Open(name, diskfile.OpenOptions{Format: format, Unlocked: true})
+	if err == nil {
+		_ = img.Close() // was only read
+		return
+	}
+	if errors.Is(err, disk.ErrOutside) || errors.Is(err, disk.ErrNoParent) {
+		a.note("%s: its parent is not in or below its directory; to open it, say --allow %s", name, filepath.Dir(parent))
+	}
+}
+
 // tellMade says what was made. Standard output is the image's when that went
 // there.
 func (a *app) tellMade(name string, info disk.Info) error {
@@ -67,6 +86,9 @@ func (a *app) tellMade(name string, info disk.Info) error {
 		return a.printJSON(imageJSON{name, info})
 	case info.Format == "": // a device, written as it is
 		a.say("%s: %s", name, human(info.Size))
+		if rest := info.Allocated - info.Size; rest > 0 {
+			a.note("%s: what lies behind the disk, its last %d bytes, is as it was", name, rest)
+		}
 	default:
 		a.say("%s: %s, %s", name, formatText(info), human(info.Size))
 	}
@@ -86,10 +108,11 @@ func (a *app) diskConvertCommand() *cobra.Command {
 Ranges of zeros take no room there. DESTINATION may be - for standard output,
 for the variants that "panal disk formats" lists with PIPE. It must not exist
 unless --force is given, and appears when it is complete and durable; ^C leaves
-nothing.`,
+nothing. A block device always exists: it is written onto in place, with --force,
+and what lies behind the disk there stays. SOURCE and its parents are never replaced.`,
 		Example: `  panal disk convert web.vmdk web.qcow2
   panal disk convert web.qcow2 web.vmdk --to vmdk:streamOptimized
-  panal disk convert machine.ova/disk1.vmdk /dev/sdb --to raw
+  panal disk convert machine.ova/disk1.vmdk /dev/sdb --to raw --force
   panal disk convert web.qcow2 small.qcow2 -o compression=zstd
   panal disk convert web.vdi - --to raw | ssh host 'cat > web.raw'`,
 		Args: cobra.ExactArgs(2),
@@ -104,11 +127,15 @@ nothing.`,
 				return usageError{"an image is not written to a terminal; redirect the output"}
 			}
 			place := a.place(cmd.Context(), f)
-			src, err := place.Open(args[0], diskfile.OpenOptions{Format: f.format, Snapshot: snapshot})
+			var src disk.Image
+			src, m.Keep, err = place.OpenChain(args[0], diskfile.OpenOptions{Format: f.format, Snapshot: snapshot})
 			if err != nil {
 				return diskFailed("convert", args[0], err)
 			}
 			defer src.Close()
+			if disk.Describe(src).Guessed {
+				a.note("%s: no signature was found, so it is read as raw; --from raw says that", args[0])
+			}
 			progress, ended := a.progressOn("convert", args[0])
 			info, err := place.Convert(cmd.Context(), src, args[1], m, a.out, progress)
 			ended()
@@ -125,7 +152,7 @@ nothing.`,
 	flags.StringVar(&snapshot, "snapshot", "", "convert an earlier state that the image holds, by its ID or name")
 	flags.BoolVar(&flatten, "flatten", true, "take in what the parents hold; it is always done")
 	flags.BoolVarP(&m.Compress, "compress", "c", false, "compress the new image's blocks, as the format does unless -o compression tells otherwise")
-	flags.BoolVar(&m.Replace, "force", false, "replace a file of that name")
+	flags.BoolVar(&m.Replace, "force", false, "replace a file of that name, or write onto a block device")
 	registerOptions(c, &options)
 	return c
 }

@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -39,7 +41,8 @@ Without --addr or --socket a socket is made in the runtime directory. What is
 printed is the address for clients. NBD knows no passwords: bind to other
 addresses than this computer's only with TLS and --tls-clients.
 
-The socket is a file that only its owner may connect to.`,
+The socket is a file that only its owner may connect to. One that a killed program
+has left is replaced.`,
 		Example: `  panal disk serve web.vmdk --socket web.sock &
   nbdcopy nbd+unix:///?socket=web.sock web.raw
   panal disk serve web.vdi --read-only --addr 0.0.0.0:10809 \
@@ -120,7 +123,11 @@ func (a *app) listenNBD(f serveFlags) (net.Listener, string, error) {
 		if err != nil {
 			return nil, "", err
 		}
-		return l, fmt.Sprintf("%s://%s/%s", scheme, l.Addr(), url.PathEscape(f.name)), nil
+		at, all := reachable(l.Addr())
+		if all && f.certificate == "" {
+			a.note("whoever reaches this computer can read the image, and write to it unless --read-only; --tls-clients lets in only whom you know")
+		}
+		return l, fmt.Sprintf("%s://%s/%s", scheme, at, url.PathEscape(f.name)), nil
 	}
 	path := f.socket
 	if path == "" {
@@ -158,13 +165,41 @@ func listenPrivately(path string) (net.Listener, error) {
 		return nil, err
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	if err := errors.Join(os.Chmod(hidden, 0o600), os.Link(hidden, path)); err != nil {
+	err = errors.Join(os.Chmod(hidden, 0o600), os.Link(hidden, path))
+	if errors.Is(err, fs.ErrExist) && deserted(path) {
+		err = os.Rename(hidden, path)
+	}
+	if err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			err = &fs.PathError{Op: "listen on", Path: path, Err: fs.ErrExist}
 		}
 		return nil, errors.Join(err, l.Close())
 	}
 	return &namedListener{l, path}, nil
+}
+
+// deserted tells whether a socket is one that nobody listens on any more: its
+// program was killed.
+func deserted(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&fs.ModeSocket == 0 {
+		return false
+	}
+	connection, err := net.Dial("unix", path)
+	if err == nil {
+		_ = connection.Close() // nothing was said
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
+
+// reachable is the address by which this computer's clients reach a listener,
+// and whether it listens on all addresses.
+func reachable(addr net.Addr) (address string, all bool) {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return addr.String(), false
+	}
+	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port)), true
 }
 
 // namedListener removes its socket when it is closed.
@@ -184,6 +219,9 @@ func (l *namedListener) Close() error {
 
 // tls reads the certificates.
 func (f serveFlags) tls() (nbd.TLSPolicy, *tls.Config, error) {
+	if f.certificate != "" && f.key == "" {
+		return nbd.TLSOff, nil, usageError{"--tls-cert needs --tls-key"}
+	}
 	if f.certificate == "" {
 		if f.key != "" || f.clients != "" {
 			return nbd.TLSOff, nil, usageError{"--tls-key and --tls-clients need --tls-cert"}

@@ -87,8 +87,11 @@ func (p Place) Commit(ctx context.Context, name, format string, progress func(do
 // Rebase makes a differencing image name another parent ("" for none) and keeps
 // what it reads as. Unsafe only changes the name: for a parent that was moved.
 func (p Place) Rebase(ctx context.Context, name, format, parent, parentFormat string, unsafe bool, progress func(done, total int64)) error {
+	if parent == "-" {
+		return disk.Usage("standard input cannot be a parent: the image could not name it")
+	}
 	if parent != "" && p.descends(parent, parentFormat, name) {
-		return disk.Usage("%s has it among its own parents", parent)
+		return disk.Usage("it would be its own parent: %s is the image itself or has it among its parents", parent)
 	}
 	img, err := p.Open(name, OpenOptions{Format: format, Write: true, Alone: unsafe})
 	if err != nil {

@@ -23,10 +23,19 @@ type Make struct {
 	Options      map[string]string // what the format offers besides
 	Compress     bool              // the blocks are to be compressed, in the way that the format does unless told otherwise
 	Replace      bool              // a file of that name may be replaced
+	Keep         []string          // files that must not be replaced: those of a conversion's source (see Place.Files)
 }
 
 // Create makes an empty image.
 func (p Place) Create(name string, m Make) (info disk.Info, err error) {
+	switch {
+	case name == "":
+		return info, errNoName
+	case name == "-":
+		return info, disk.Usage("an empty image is not written to standard output; name a file")
+	case m.Parent == "-":
+		return info, disk.Usage("standard input cannot be a parent: the image could not name it")
+	}
 	to, err := p.destination(name, m)
 	if err != nil {
 		return info, err
@@ -38,11 +47,12 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 		return info, err
 	}
 	if m.Parent != "" {
-		parent, err := p.Open(m.Parent, OpenOptions{Format: m.ParentFormat})
+		parent, names, err := p.openNamed(m.Parent, OpenOptions{Format: m.ParentFormat})
 		if err != nil {
 			return info, fmt.Errorf("the parent: %w", err)
 		}
 		defer parent.Close()
+		m.Keep = append(m.Keep, filesOf(names)...)
 		options.Parent = parent
 		if options.ParentName, err = relative(to.path, m.Parent); err != nil {
 			return info, err
@@ -53,7 +63,7 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 		return info, err
 	}
 	info = disk.Describe(img)
-	if err := img.Close(); err != nil {
+	if err := errors.Join(img.Close(), m.spares(stage.Names()...)); err != nil {
 		return info, err
 	}
 	return info, stage.Commit(m.Replace)
@@ -96,13 +106,17 @@ func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, 
 	if err != nil {
 		return disk.Info{}, err
 	}
+	if err := m.spares(to.path); err != nil {
+		return disk.Info{}, err
+	}
 	m.Size = wholeSectors(src.Size(), to.format)
 	copying := disk.CopyOptions{Progress: progress}
 	if dst == "-" {
 		return disk.Info{Size: m.Size}, stream(ctx, stdout, src, to, m, copying)
 	}
 	if isDevice(to.path) {
-		return disk.Info{Size: m.Size}, ontoDevice(ctx, to, src, copying)
+		room, err := ontoDevice(ctx, to, src, copying)
+		return disk.Info{Size: m.Size, Allocated: room}, err
 	}
 	stage := hostfs.NewStage(to.files)
 	defer stage.Abort()
@@ -119,7 +133,7 @@ func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, 
 		return disk.Info{}, err
 	}
 	info := disk.Describe(img)
-	if err := errors.Join(img.Close(), ctx.Err()); err != nil {
+	if err := errors.Join(img.Close(), ctx.Err(), m.spares(stage.Names()...)); err != nil {
 		return info, err
 	}
 	return info, stage.Commit(m.Replace)
@@ -193,21 +207,23 @@ func stream(ctx context.Context, w io.Writer, src disk.Image, to destination, m 
 	return disk.Fill(ctx, sink, src, copying)
 }
 
-// ontoDevice writes onto a block device, which stays where it is.
-func ontoDevice(ctx context.Context, to destination, src disk.Image, copying disk.CopyOptions) error {
+// ontoDevice writes onto a block device, which stays where it is, and tells how
+// many bytes that has.
+func ontoDevice(ctx context.Context, to destination, src disk.Image, copying disk.CopyOptions) (room int64, err error) {
 	f, _, err := disk.Find(formats.All(), to.format)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if f.Name != "raw" {
-		return disk.Usage("%s is a block device; only raw can be written onto one", to.path)
+		return 0, disk.Usage("%s is a block device; only raw can be written onto one", to.path)
 	}
 	img, err := disk.Open(to.path, disk.Options{FS: to.files, Formats: formats.All(), Format: "raw", Write: true})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if img.Size() < src.Size() {
-		return errors.Join(disk.Usage("%s has %d bytes, the disk %d", to.path, img.Size(), src.Size()), img.Close())
+	room = img.Size()
+	if room < src.Size() {
+		return room, errors.Join(disk.Usage("%s has %d bytes, the disk %d", to.path, room, src.Size()), img.Close())
 	}
 	err = disk.Zero(img, 0, src.Size())
 	if err == nil {
@@ -216,5 +232,5 @@ func ontoDevice(ctx context.Context, to destination, src disk.Image, copying dis
 	if err == nil {
 		err = img.(disk.Writer).Sync()
 	}
-	return errors.Join(err, img.Close())
+	return room, errors.Join(err, img.Close())
 }

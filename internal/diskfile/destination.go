@@ -25,6 +25,9 @@ const bundleDescriptor = "DiskDescriptor.xml"
 // destination finds out where an image of a name is to be made, before any work
 // is done: whether the name is free, and whether there is a directory for it.
 func (p Place) destination(name string, m Make) (destination, error) {
+	if name == "" {
+		return destination{}, errNoName
+	}
 	format, err := formatFor(name, m.Format)
 	if err != nil || name == "-" {
 		return destination{path: name, format: format}, err
@@ -75,7 +78,7 @@ func placed(path, name string) (string, error) {
 }
 
 // vacant tells whether an image may get the name: when there is none yet, when
-// it may be replaced and no machine writes to it, or when it is a device.
+// it may be replaced and no machine writes to it.
 func vacant(path, name string, files *hostfs.FS, replace bool) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -86,6 +89,9 @@ func vacant(path, name string, files *hostfs.FS, replace bool) error {
 	case info.IsDir():
 		return &fs.PathError{Op: "create", Path: name, Err: refusal{"it is a directory", fs.ErrExist}}
 	case isDevice(path):
+		if !replace {
+			return &fs.PathError{Op: "write onto", Path: name, Err: refusal{"it is a block device, and what it holds would be lost", fs.ErrExist}}
+		}
 		return nil
 	case !replace:
 		return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
@@ -116,6 +122,10 @@ func isDevice(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode()&fs.ModeDevice != 0 && info.Mode()&fs.ModeCharDevice == 0
 }
+
+// errNoName says that a file was called "", as by a variable of a shell that
+// was never set.
+var errNoName = disk.Usage("the file has no name")
 
 // ErrNoFormat says that nobody told what format a new image is to have.
 var ErrNoFormat = disk.Usage("its name does not tell what format it is to have")

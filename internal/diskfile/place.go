@@ -51,6 +51,9 @@ func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := notArchive(img, path, files); err != nil {
+		return nil, errors.Join(err, img.Close())
+	}
 	return hasSnapshot(img, name, o.Snapshot)
 }
 
@@ -66,6 +69,9 @@ func hasSnapshot(img disk.Image, name, snapshot string) (disk.Image, error) {
 // find gives the path that a name means and the files that may be reached from
 // there.
 func (p Place) find(name string) (string, *hostfs.FS, error) {
+	if name == "" {
+		return "", nil, errNoName
+	}
 	path, err := filepath.Abs(name)
 	if err != nil {
 		return "", nil, err
@@ -78,10 +84,18 @@ func (p Place) find(name string) (string, *hostfs.FS, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	} else if archive(path) == path {
-		return "", nil, &fs.PathError{Op: "open", Path: name, Err: errors.Unwrap(err)}
+		return "", nil, &fs.PathError{Op: "open", Path: name, Err: cause(err)}
 	}
 	files, err := p.around(archive(path))
 	return path, files, err
+}
+
+// cause is an error without the path that it names.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // around is what an image at path may refer to.
@@ -142,6 +156,11 @@ func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, erro
 	img, err := disk.OpenFile(spool, "standard input", options)
 	if err != nil {
 		return nil, err
+	}
+	if disk.Describe(img).Guessed {
+		if err := archived(spool, "-"); err != nil {
+			return nil, errors.Join(err, img.Close())
+		}
 	}
 	return hasSnapshot(img, "standard input", o.Snapshot)
 }
