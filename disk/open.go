@@ -107,10 +107,16 @@ func (s *Source) Probe(sample Sample) (*Format, Confidence) {
 	return Probe(s.chain.options.Formats, sample)
 }
 
+// maxOpened is how many files are opened in all while one image and its parents
+// are: images that name each other in many ways could keep us busy for years.
+const maxOpened = 16 << 10
+
 // chain is the opening of one image and its parents.
 type chain struct {
 	options Options
 	names   []string // of the images that are being opened, a child before its parent
+	opened  int      // files so far
+	alone   bool     // parents are left out for now
 }
 
 func (c *chain) open(name, format string, write bool) (Image, error) {
@@ -119,6 +125,9 @@ func (c *chain) open(name, format string, write bool) (Image, error) {
 	}
 	if len(c.names) >= c.options.MaxDepth {
 		return nil, fmt.Errorf("%s: %w: more than %d images", name, ErrDepth, c.options.MaxDepth)
+	}
+	if c.opened++; c.opened > maxOpened {
+		return nil, fmt.Errorf("%s: %w: more than %d files were looked at", name, ErrDepth, maxOpened)
 	}
 	file, err := c.options.FS.Open(name, write)
 	if err != nil {
@@ -137,7 +146,7 @@ func (c *chain) openFile(file File, name, format string, write bool) (Image, err
 	top := len(c.names) == 1
 	source := &Source{
 		File: file, Name: name, Write: write, Guessed: guessed,
-		Alone: c.options.Alone, chain: c,
+		Alone: c.options.Alone || c.alone, chain: c,
 	}
 	if top {
 		source.Snapshot = c.options.Snapshot
@@ -184,8 +193,8 @@ func (c *chain) parent(from string, ref ParentRef) (Image, error) {
 		failures = append(failures, err)
 	}
 	if ref.Search {
-		if img := c.search(from, candidates, ref); img != nil {
-			return img, nil
+		if img, err := c.search(from, candidates, ref); img != nil || err != nil {
+			return img, err
 		}
 	}
 	return nil, noParent(failures)
@@ -213,7 +222,13 @@ func (c *chain) candidates(from string, ref ParentRef) (names []string, failures
 	return names, failures
 }
 
+// candidate opens an image and its parents, if it is the one that ref means.
 func (c *chain) candidate(name string, ref ParentRef) (Image, error) {
+	if ref.Accept != nil {
+		if err := c.meant(name, ref); err != nil {
+			return nil, err
+		}
+	}
 	img, err := c.open(name, ref.Format, false)
 	if err != nil {
 		return nil, err
@@ -227,21 +242,40 @@ func (c *chain) candidate(name string, ref ParentRef) (Image, error) {
 	return img, nil
 }
 
+// meant looks at an image alone: the parents of one that is not meant are of
+// no interest, and looking for them may take long.
+func (c *chain) meant(name string, ref ParentRef) error {
+	c.alone = true
+	img, err := c.open(name, ref.Format, false)
+	c.alone = false
+	if err != nil {
+		return err
+	}
+	if err := ref.Accept(img); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", name, err), img.Close())
+	}
+	return img.Close()
+}
+
 // search tries every sibling; those that are no images at all are passed over.
-func (c *chain) search(from string, tried []string, ref ParentRef) Image {
+func (c *chain) search(from string, tried []string, ref ParentRef) (Image, error) {
 	siblings, err := c.options.FS.Siblings(from)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	for _, name := range siblings {
 		if slices.Contains(tried, name) || slices.Contains(c.names, name) {
 			continue
 		}
-		if img, err := c.candidate(name, ref); err == nil {
-			return img
+		img, err := c.candidate(name, ref)
+		if err == nil {
+			return img, nil
+		}
+		if errors.Is(err, ErrDepth) {
+			return nil, err
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // noParent puts into one error why none of the places held the parent.
