@@ -101,11 +101,12 @@ func (m *image) examineUsed(r *disk.Report, s survey) {
 }
 
 // gaps are the bytes in places below next that no block has: those that take
-// space, and those that do not.
+// space, and those that do not. Where blocks are lost or share a place, a gap is
+// more than room for new blocks, and all are told of as leaks.
 func (m *image) gaps(s survey, next, distinct int64) (taken, spare int64) {
 	all := max(0, min(next, m.filePlaces())-distinct) * m.geo.stride
 	h, ok := m.file.(disk.Holed)
-	if !ok || all == 0 {
+	if !ok || all == 0 || distinct < int64(len(s.held)) {
 		return all, 0
 	}
 	at := int64(0)
