@@ -106,7 +106,7 @@ func compacted(t *testing.T, name string, want []byte) {
 // from others in what is tried by itself, as the width of refcounts is.
 var rarelyWritten = map[string]bool{
 	"cluster_size=4096,compat=0.10": true, "refcount_bits=2": true, "refcount_bits=4": true, "refcount_bits=32": true,
-	"extended_l2=on": true, "preallocation=falloc": true,
+	"extended_l2=on": true, "preallocation=falloc": true, "preallocation=metadata": true, "compat=1.1": true,
 }
 
 func TestWeAndQEMUTakeTurns(t *testing.T) {
