@@ -13,8 +13,7 @@ const earlyStep = 16 << 20
 
 // early has the kernel write out a file while it is still being filled from its
 // beginning to its end, so that the sync at the end finds little left to do. It
-// changes nothing but when that happens. Of what the kernel copies it is not told: there it
-// was measured to gain nothing.
+// changes nothing but when that happens.
 type early struct {
 	mu         sync.Mutex // guards what follows
 	begin, end int64      // what was written and not passed on lies between

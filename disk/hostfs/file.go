@@ -192,7 +192,9 @@ func (f *File) Allocated() (int64, error) {
 }
 
 // CopyRange copies from another file of the host: by sharing its blocks where
-// the file system can, else within the kernel.
+// the file system can, else by having a file server copy. On others it is
+// errors.ErrUnsupported: there the kernel would copy page by page, in one
+// thread, which reading and writing outruns.
 func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, error) {
 	from, ok := src.(*File)
 	if !ok || f.device > 0 || from.device > 0 {
@@ -203,6 +205,9 @@ func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, erro
 	}
 	if f.clone(off, from, srcOff, n) {
 		return n, nil
+	}
+	if !f.served() {
+		return 0, errors.ErrUnsupported
 	}
 	for {
 		k, err := unix.CopyFileRange(int(from.file.Fd()), &srcOff, int(f.file.Fd()), &off, int(min(n, 1<<30)), 0)
@@ -216,6 +221,20 @@ func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, erro
 			return 0, f.failed("write", err)
 		}
 	}
+}
+
+// served tells whether a server keeps the file, which may copy without sending
+// its content here and back.
+func (f *File) served() bool {
+	var stat unix.Statfs_t
+	if err := retry(func() error { return unix.Fstatfs(int(f.file.Fd()), &stat) }); err != nil {
+		return false
+	}
+	switch uint32(stat.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.CEPH_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // clone shares the blocks of a range; it tells whether that went.

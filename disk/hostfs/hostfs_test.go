@@ -146,7 +146,14 @@ func TestRangesAreCopiedByTheKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer to.Close()
-	if n, err := to.(disk.RangeCopier).CopyRange(10, from, 1, 3); n != 3 || err != nil {
+	n, err := to.(disk.RangeCopier).CopyRange(10, from, 1, 3)
+	if errors.Is(err, errors.ErrUnsupported) && n == 0 {
+		if size, err := to.Size(); size != 0 || err != nil {
+			t.Errorf("what was not copied left %d bytes, %v", size, err)
+		}
+		return // a file system that neither shares blocks nor has a server
+	}
+	if n != 3 || err != nil {
 		t.Fatalf("%d bytes, %v", n, err)
 	}
 	if got, _ := os.ReadFile(filepath.Join(dir, "to")); string(got) != strings.Repeat("\x00", 10)+"rom" {
