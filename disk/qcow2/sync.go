@@ -162,10 +162,11 @@ func (img *image) touch() error {
 			return err
 		}
 	}
-	before := img.h
-	img.h.autoclear &= autoclearKnown
-	img.h.incompatible &^= incompatDirty
-	if img.h != before {
+	clean := img.h
+	clean.autoclear &= autoclearKnown
+	clean.incompatible &^= incompatDirty
+	if clean != img.h { // readers look at the header all the time: it is set only when it changes
+		img.h = clean
 		if err := img.writeHeader(); err != nil {
 			return err
 		}
