@@ -193,8 +193,8 @@ func (f *File) Allocated() (int64, error) {
 
 // CopyRange copies from another file of the host: by sharing its blocks where
 // the file system can, else by having a file server copy. On others it is
-// errors.ErrUnsupported: there the kernel would copy page by page, in one
-// thread, which reading and writing outruns.
+// errors.ErrUnsupported: reading and writing was measured to be quicker on a quiet
+// machine and no slower on a busy one, and it can leave zeros out.
 func (f *File) CopyRange(off int64, src disk.File, srcOff, n int64) (int64, error) {
 	from, ok := src.(*File)
 	if !ok || f.device > 0 || from.device > 0 {

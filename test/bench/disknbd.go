@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// What is asked of a server. Random reads go to the part of the disk that has data.
+// What is asked of a server. fio reads the first half of the disk, data and holes alike.
 const (
 	servedArea  = 3 << 30
 	randomReads = 100_000
