@@ -278,10 +278,14 @@ func (c *chain) search(from string, tried []string, ref ParentRef) (Image, error
 	return nil, nil
 }
 
-// noParent puts into one error why none of the places held the parent.
+// noParent puts into one error why none of the places held the parent. Where
+// an image was found that is another, the places with none are not what is wrong.
 func noParent(failures []error) error {
 	if len(failures) == 0 {
 		return ErrNoParent
+	}
+	if slices.ContainsFunc(failures, isWrongParent) {
+		failures = slices.DeleteFunc(failures, func(err error) bool { return !isWrongParent(err) })
 	}
 	joined := failures[0]
 	for _, f := range failures[1:] {
@@ -292,3 +296,5 @@ func noParent(failures []error) error {
 	}
 	return joined
 }
+
+func isWrongParent(err error) bool { return errors.Is(err, ErrWrongParent) }

@@ -3,8 +3,11 @@ package vhd_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/panalvm/panal/disk"
@@ -120,14 +123,25 @@ func TestSectorsOfTheParent(t *testing.T) {
 
 func TestWrongParent(t *testing.T) {
 	b := child()
-	b.locators = []locatorOf{{"W2ru", utf16le("base.vhd")}}
 	other := plain()
 	other.id = 0x77
-	_, err := openBuilt(t, map[string][]byte{"child.vhd": b.bytes(), "base.vhd": other.bytes()}, "child.vhd", disk.Options{})
-	if !errors.Is(err, disk.ErrWrongParent) {
-		t.Errorf("error %v", err)
+	for name, locators := range map[string][]locatorOf{
+		"one place":            {{"W2ru", utf16le("base.vhd")}},
+		"one of several":       {{"W2ku", utf16le(`C:\elsewhere\parent.vhd`)}, {"W2ru", utf16le("base.vhd")}},
+		"beside another place": {{"W2ku", utf16le(`C:\elsewhere\base.vhd`)}},
+	} {
+		b.locators = locators
+		_, err := openBuilt(t, map[string][]byte{"child.vhd": b.bytes(), "base.vhd": other.bytes()}, "child.vhd", disk.Options{})
+		if !errors.Is(err, disk.ErrWrongParent) || errors.Is(err, disk.ErrNoParent) || errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		for _, part := range []string{uuidOf(0x11), uuidOf(0x77), "base.vhd"} {
+			if !strings.Contains(fmt.Sprint(err), part) {
+				t.Errorf("%s: the error does not say %s: %v", name, part, err)
+			}
+		}
 	}
-	_, err = openBuilt(t, map[string][]byte{"child.vhd": b.bytes()}, "child.vhd", disk.Options{})
+	_, err := openBuilt(t, map[string][]byte{"child.vhd": b.bytes()}, "child.vhd", disk.Options{})
 	if !errors.Is(err, disk.ErrNoParent) {
 		t.Errorf("error %v", err)
 	}

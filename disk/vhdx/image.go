@@ -49,30 +49,11 @@ func open(s *disk.Source) (disk.Image, error) {
 		return nil, errors.Join(err, s.File.Close())
 	}
 	if m.metadata.hasParent {
-		if m.parent, err = m.openParent(s); err != nil {
+		if m.parent, err = s.OpenParent(m.parentRef()); err != nil {
 			return nil, errors.Join(err, s.File.Close())
 		}
 	}
 	return m, nil
-}
-
-// openParent opens the parent. Of the places that the image names all but one are
-// often empty: that is not what is wrong when in this one is another image.
-func (m *image) openParent(s *disk.Source) (disk.Image, error) {
-	ref := m.parentRef()
-	accept, refused := ref.Accept, error(nil)
-	ref.Accept = func(img disk.Image) error {
-		err := accept(img)
-		if refused == nil {
-			refused = err // of a place that is named: those are tried first
-		}
-		return err
-	}
-	parent, err := s.OpenParent(ref)
-	if errors.Is(err, disk.ErrNoParent) && errors.Is(err, disk.ErrWrongParent) && refused != nil {
-		return nil, fmt.Errorf("%w (at one of %q)", refused, ref.Paths)
-	}
-	return parent, err
 }
 
 // parentRef says which image is the parent.
