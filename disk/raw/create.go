@@ -41,7 +41,7 @@ func (i *image) make(t *disk.Target) error {
 func (i *image) makeParts(t *disk.Target, limit int64) error {
 	stem, first, digits, ok := numbered(t.Name)
 	if !ok || first > 1 {
-		return disk.Usage("%s: the first part of a split disk must be called .000 or .001", t.Name)
+		return disk.Usage("the first part of a split disk must be called .000 or .001")
 	}
 	if (t.Size+limit-1)/limit > maxParts {
 		return disk.Usage("%d bytes in parts of %d are more than %d files; choose larger parts", t.Size, limit, maxParts)

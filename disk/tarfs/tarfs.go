@@ -37,6 +37,9 @@ func (f *FS) Open(name string, write bool) (disk.File, error) {
 	}
 	archive, at, ok := f.cut(name)
 	if !ok {
+		if file := f.onTheWay(name); file != "" {
+			return nil, &fs.PathError{Op: "open", Path: name, Err: noArchive{file}}
+		}
 		return nil, outer
 	}
 	if write {
@@ -142,7 +145,7 @@ func (f *FS) cut(name string) (disk.File, place, bool) {
 			continue
 		}
 		at := place{name[:i], strings.ReplaceAll(name[i+1:], `\`, "/")}
-		if isArchive(file) || isSelection(at.member) {
+		if isArchive(file) || isSelection(at.member) && isCompressed(file) {
 			return file, at, true
 		}
 		_ = file.Close() // was only read
@@ -150,6 +153,32 @@ func (f *FS) cut(name string) (disk.File, place, bool) {
 	}
 	return nil, place{}, false
 }
+
+// onTheWay is the file that a name goes through as if it were a directory; ""
+// if there is none.
+func (f *FS) onTheWay(name string) string {
+	for i := len(name) - 1; i > 0; i-- {
+		if name[i] != '/' && name[i] != '\\' {
+			continue
+		}
+		if file, err := f.inner.Open(name[:i], false); err == nil {
+			_ = file.Close() // was only looked for
+			return name[:i]
+		}
+	}
+	return ""
+}
+
+// noArchive says that something was looked for in a file that has no members.
+type noArchive struct{ file string }
+
+// Error is one line.
+func (e noArchive) Error() string {
+	return e.file + " is neither a directory nor a tar archive, so there is nothing in it"
+}
+
+// Is makes it match fs.ErrNotExist.
+func (noArchive) Is(target error) bool { return target == fs.ErrNotExist }
 
 // Selected is a whole archive of which a part was named that is no member: a
 // disk of an XVA, which is a directory of chunks.
@@ -161,10 +190,17 @@ type Selected struct {
 // Selection is what was named behind the archive.
 func (s *Selected) Selection() string { return s.selection }
 
-// isSelection tells whether a name is that of a disk in an XVA. The archive
-// may be compressed as a whole, so what it has is not looked at.
+// isSelection tells whether a name is that of a disk in an XVA.
 func isSelection(member string) bool {
 	return strings.HasPrefix(member, "Ref:") && !strings.Contains(member, "/")
+}
+
+// isCompressed tells whether a file is compressed as a whole, in one of the ways
+// that an XVA may be: what it has is not looked at.
+func isCompressed(file disk.File) bool {
+	var magic [4]byte
+	_, _ = file.ReadAt(magic[:], 0) // what cannot be read is not compressed
+	return magic[0] == 0x1f && magic[1] == 0x8b || magic == [4]byte{0x28, 0xb5, 0x2f, 0xfd}
 }
 
 // openMember opens a member; the archive is closed with it, also after an

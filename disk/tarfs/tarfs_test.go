@@ -110,6 +110,12 @@ func TestWhatCannotBeOpened(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for name, file := range map[string]string{"plain/a": "plain", "plain/Ref:1": "plain", "plain/deep/er": "plain"} {
+		_, err := f.Open(name, false)
+		if want := "open " + name + ": " + file + " is neither a directory nor a tar archive, so there is nothing in it"; err == nil || err.Error() != want || !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	if _, err := f.Open("app.ova/a", true); !errors.Is(err, disk.ErrReadOnly) {
 		t.Errorf("opening for writing: %v", err)
 	}

@@ -156,8 +156,44 @@ func diskFailed(verb, on string, err error) error {
 	case errors.Is(err, fs.ErrExist) && (verb == "create" || verb == "convert"):
 		err = fmt.Errorf("%w; --force %s", err, whatForceDoes(err))
 	}
-	return imageError{failed(verb, on, err)}
+	return imageError{failed(verb, on, onceNamed(on, err))}
 }
+
+// onceNamed leaves out of an error what it begins with: the path of the file
+// that is named before it anyway.
+func onceNamed(on string, err error) error {
+	path, failed := filepath.Abs(on)
+	if failed != nil || on == "" {
+		return err
+	}
+	text := err.Error()
+	real, failed := filepath.EvalSymlinks(path)
+	if failed != nil {
+		real = path
+	}
+	for _, path := range []string{path, real} {
+		for _, named := range []string{on, path, filepath.Join(path, "DiskDescriptor.xml")} {
+			for _, verb := range []string{"", "open "} {
+				if rest, ok := strings.CutPrefix(text, verb+named+": "); ok {
+					return shortened{rest, err}
+				}
+			}
+		}
+	}
+	return err
+}
+
+// shortened is an error of which a part is told.
+type shortened struct {
+	text string
+	error
+}
+
+// Error is that part.
+func (e shortened) Error() string { return e.text }
+
+// Unwrap is the whole error.
+func (e shortened) Unwrap() error { return e.error }
 
 // whatForceDoes is what --force does to what is in the way.
 func whatForceDoes(err error) string {
