@@ -83,7 +83,9 @@ const (
 	SATA       ControllerType = "sata"        // AHCI: ports 0-5
 	VirtioSCSI ControllerType = "virtio-scsi" // ports 0-255
 	LSILogic   ControllerType = "lsilogic"    // LSI 53C895A parallel SCSI: ports 0-6
+	LSISAS     ControllerType = "lsisas"      // LSI SAS1068 (VMware's and VirtualBox's LSI Logic SAS): ports 0-7
 	MegaRAID   ControllerType = "megasas"     // LSI MegaRAID SAS: ports 0-63
+	PVSCSI     ControllerType = "pvscsi"      // VMware's paravirtual SCSI: ports 0-63
 	VirtioBlk  ControllerType = "virtio-blk"  // one PCI device a drive: ports 0-31
 	NVMe       ControllerType = "nvme"        // a namespace a drive: ports 0-15
 	USB        ControllerType = "usb"         // xHCI mass storage: ports 0-7
@@ -93,7 +95,7 @@ const (
 // Controller is a storage controller that drives are attached to.
 type Controller struct {
 	Name string         `json:"name,omitempty" doc:"unique in the machine, such as sata0"`
-	Type ControllerType `json:"type" enum:"ide,sata,virtio-scsi,lsilogic,megasas,virtio-blk,nvme,usb,floppy"`
+	Type ControllerType `json:"type" enum:"ide,sata,virtio-scsi,lsilogic,lsisas,megasas,pvscsi,virtio-blk,nvme,usb,floppy"`
 }
 
 // DriveKind is what sort of medium a drive takes.
@@ -127,8 +129,9 @@ type Drive struct {
 	Port       *int      `json:"port,omitempty" doc:"place on the controller, from 0; default the first free one"`
 	Kind       DriveKind `json:"kind,omitempty" enum:"disk,optical,floppy"`
 	Mode       DriveMode `json:"mode,omitempty" enum:"overlay,own,readonly"`
-	Source     string    `json:"source,omitempty" doc:"absolute path of the image the drive was made from; empty for an empty optical or floppy drive, or for a new disk"`
-	Format     string    `json:"format,omitempty" enum:"raw,qcow2,vdi,vmdk,vpc,vhdx,parallels,qed" doc:"format of the source, found by its content when left out, and from then on fixed"`
+	Source     string    `json:"source,omitempty" doc:"absolute path of the image the drive was made from, which may name a member of an archive, as in /a.ova/disk1.vmdk; empty for an empty optical or floppy drive, or for a new disk"`
+	Format     string    `json:"format,omitempty" enum:"raw,qcow2,vdi,vmdk,vhd,vpc,vhdx,parallels,xva" doc:"format of the source, found by its content when left out, and from then on fixed; vpc is another name of vhd"`
+	Snapshot   string    `json:"snapshot,omitempty" doc:"ID or name of an earlier state that the source holds, to be used instead of its present one"`
 	Size       Size      `json:"size,omitempty" doc:"virtual size; for a new empty disk the size to make"`
 	File       string    `json:"file,omitempty" readOnly:"true" doc:"the image the guest writes, relative to the machine's folder; set by the daemon"`
 	Serial     string    `json:"serial,omitempty" doc:"serial number the guest sees, at most 20 characters"`

@@ -57,8 +57,8 @@ func (c *checker) controllers() {
 		field := fmt.Sprintf("controllers[%d].type", i)
 		trait, known := controllerTraits[controller.Type]
 		if !known {
-			member(c, field, controller.Type, api.IDE, api.SATA, api.VirtioSCSI, api.LSILogic, api.MegaRAID,
-				api.VirtioBlk, api.NVMe, api.USB, api.Floppy)
+			member(c, field, controller.Type, api.IDE, api.SATA, api.VirtioSCSI, api.LSILogic, api.LSISAS,
+				api.MegaRAID, api.PVSCSI, api.VirtioBlk, api.NVMe, api.USB, api.Floppy)
 			continue
 		}
 		if c.board != BoardOther && PortsOf(c.board, controller.Type) == 0 {
@@ -96,7 +96,10 @@ func (c *checker) medium(field string, drive api.Drive) {
 	member(c, field+".kind", drive.Kind, api.Disk, api.Optical, api.FloppyDiskette)
 	member(c, field+".mode", drive.Mode, api.Overlay, api.Own, api.ReadOnly)
 	if drive.Format != "" {
-		member(c, field+".format", drive.Format, "raw", "qcow2", "vdi", "vmdk", "vpc", "vhdx", "parallels", "qed")
+		member(c, field+".format", drive.Format, "raw", "qcow2", "vdi", "vmdk", "vhd", "vpc", "vhdx", "parallels", "xva")
+	}
+	if drive.Snapshot != "" && (drive.Source == "" || drive.Mode == api.Own) {
+		c.add(field+".snapshot", "is of an image that the drive stands on; this drive has none")
 	}
 	if drive.Kind == api.Optical && drive.Mode != api.ReadOnly {
 		c.add(field+".mode", "must be readonly for an optical drive")

@@ -46,16 +46,20 @@ func launchCases() []launchCase {
 		{name: "q35-kernel", arch: api.X8664, set: "kernel=/boot/vmlinuz|kernel.initrd=/boot/initrd|kernel.commandLine=console=ttyS0, a,b|display=none|drives.disk0=none"},
 		{name: "q35-incoming", arch: api.X8664, adjust: func(l *Launch) { l.Incoming = true }},
 		{name: "q35-chain", arch: api.X8664, adjust: func(l *Launch) {
-			l.Images["disk0"] = Chain{{Path: "top.qcow2", Format: "qcow2"}, {Path: "middle.qcow2", Format: "qcow2"}, {Path: "base.vdi", Format: "vdi"}}
+			l.Images["disk0"] = Chain{{Path: "top.qcow2", Format: "qcow2"}, {Path: "middle.qcow2", Format: "qcow2"}, {Path: "base.raw", Format: "raw"}}
 		}},
-		{name: "q35-extents", arch: api.X8664, adjust: func(l *Launch) {
-			l.Images["disk0"] = Chain{{Path: "top.qcow2", Format: "qcow2"}, {Path: "a, b.vmdk", Format: "vmdk", ByPath: true}}
+		{name: "q35-served", arch: api.X8664, set: on("sata1"), adjust: func(l *Launch) {
+			l.Images["disk0"] = Chain{{Path: "top.qcow2", Format: "qcow2"}, {Path: "a, b.vmdk", Format: "vmdk", Export: "disk0", ReadOnly: true}}
+			l.Images["b"] = Chain{{Path: "own.vdi", Format: "vdi", Export: "b"}}
+			l.ImageSocket = filepath.Join(l.RuntimeDir, "images")
 		}},
 		{name: "q35-names", arch: api.X8664, set: "name=a @(b)+c_d-e.f|description=x"},
 		{name: "q35-sata2", arch: api.X8664, set: on("sata1")},
 		{name: "q35-scsi", arch: api.X8664, set: on("scsi0")},
 		{name: "q35-lsi", arch: api.X8664, set: on("lsi0")},
+		{name: "q35-lsisas", arch: api.X8664, set: on("lsisas0")},
 		{name: "q35-megasas", arch: api.X8664, set: on("megasas0")},
+		{name: "q35-pvscsi", arch: api.X8664, set: on("pvscsi0")},
 		{name: "q35-usb", arch: api.X8664, set: on("usb0")},
 		{name: "q35-nvme", arch: api.X8664, set: "drives.disk0.controller=nvme0|drives.b=new|drives.b.size=1G|drives.b.controller=nvme0"},
 		{name: "q35-virtio-blk", arch: api.X8664, set: "drives.disk0.controller=virtio0|drives.disk0.port=31|drives.b=new|drives.b.size=1G|drives.b.controller=virtio0|drives.b.serial=x,y"},
@@ -241,8 +245,8 @@ func writeFixture(t *testing.T, file string, data []byte) {
 // usedDevices are all that Command can ask for.
 var usedDevices = func() map[string]bool {
 	used := map[string]bool{}
-	for _, name := range strings.Fields(`VGA e1000 e1000e floppy ich9-ahci ide-cd ide-hd isa-fdc isa-serial lsi53c895a megasas nvme
-		nvme-ns pci-serial pcie-root-port pcnet pvpanic pvpanic-pci qemu-xhci rtl8139 scsi-cd scsi-hd tpm-crb tpm-tis tpm-tis-device
+	for _, name := range strings.Fields(`VGA e1000 e1000e floppy ich9-ahci ide-cd ide-hd isa-fdc isa-serial lsi53c895a megasas mptsas1068 nvme
+		nvme-ns pci-serial pcie-root-port pcnet pvpanic pvpanic-pci pvscsi qemu-xhci rtl8139 scsi-cd scsi-hd tpm-crb tpm-tis tpm-tis-device
 		usb-bot usb-kbd usb-tablet virtio-blk-pci virtio-gpu-pci virtio-net-pci virtio-rng-pci virtio-scsi-pci virtio-serial-pci
 		virtio-vga virtserialport vmware-svga vmxnet3`) {
 		used[name] = true

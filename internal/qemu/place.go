@@ -40,6 +40,7 @@ var conventional = map[string]bool{
 	"ich9-ahci":  true,
 	"lsi53c895a": true,
 	"megasas":    true,
+	"mptsas1068": true,
 	"e1000":      true,
 	"rtl8139":    true,
 	"pcnet":      true,

@@ -1,6 +1,7 @@
 package qemu
 
 import (
+	"encoding/binary"
 	"fmt"
 	"strconv"
 
@@ -61,8 +62,12 @@ func (b *builder) controller(i int, c api.Controller, nth int) bus {
 		o["driver"] = "virtio-scsi-pci"
 	case api.LSILogic:
 		o["driver"] = "lsi53c895a"
+	case api.LSISAS:
+		o["driver"] = "mptsas1068"
 	case api.MegaRAID:
 		o["driver"] = "megasas"
+	case api.PVSCSI:
+		o["driver"] = "pvscsi"
 	case api.NVMe:
 		o["driver"], o["serial"] = "nvme", b.nvmeSerial(c.Name)
 		on.name = c.Name
@@ -127,8 +132,11 @@ func (b *builder) attach(field string, o object, drive api.Drive, on bus) {
 			name = "ide."
 		}
 		o["driver"], o["bus"] = medium("ide", drive), name+strconv.Itoa(port)
-	case api.VirtioSCSI, api.LSILogic, api.MegaRAID:
+	case api.VirtioSCSI, api.LSILogic, api.LSISAS, api.MegaRAID, api.PVSCSI:
 		scsi(o, drive, on.name, port)
+		if on.kind == api.LSISAS {
+			o["wwn"] = b.worldWideName(drive.Name)
+		}
 	case api.VirtioBlk:
 		o["driver"] = "virtio-blk-pci"
 		b.place(o, virtioBlkPlaces, port)
@@ -159,6 +167,13 @@ func scsi(o object, drive api.Drive, bus string, target int) {
 	if drive.Serial != "" {
 		o["device_id"] = drive.Serial
 	}
+}
+
+// worldWideName makes the name that a SAS drive is found by: guests do not see
+// one without. It is of the kind that is assigned locally (SPC-4, 7.8.6.5: NAA 3).
+func (b *builder) worldWideName(drive string) uint64 {
+	id := b.derived(drive)
+	return 3<<60 | binary.BigEndian.Uint64(id[:])>>4
 }
 
 // usbDrive appends the USB device that o is the SCSI device of.
