@@ -124,6 +124,9 @@ func (r *recorder) Create(name string) (File, error) {
 	return f, err
 }
 
+// Rename renames a file, where the FS below can.
+func (r *recorder) Rename(from, to string) error { return Rename(r.FS, from, to) }
+
 func (r *recorder) removeAll() error {
 	var failed error
 	for _, name := range r.made {

@@ -22,7 +22,7 @@
 //	Writer     WriteAt, Sync               optional, as are all that follow:
 //	Mapper     Map                         which ranges hold data; see [Extents]
 //	Zeroer, Discarder, Resizer, Compacter, Backed, Describer, Checker, Repairer,
-//	Dumper, Identified, Reparenter, Snapshotter
+//	Dumper, Identified, Reparenter, Snapshotter, SnapshotTaker
 //
 // An optional interface has, where that makes sense, a function of this package
 // that uses it or falls back: [Extents], [Zero], [Discard], [Resize], [Check],

@@ -136,6 +136,21 @@ type Snapshotter interface {
 	Snapshots() []Snapshot
 }
 
+// SnapshotTaker is an image that can keep its current state, and give up states
+// that it kept. All that it does is durable when it returns.
+type SnapshotTaker interface {
+	Snapshotter
+	// TakeSnapshot keeps the current state as a snapshot, which is returned. What
+	// is written from now on leaves it alone.
+	TakeSnapshot() (Snapshot, error)
+	// DropSnapshot gives up a state that is not the current one; all others read
+	// as before, also while it is under way and when it is broken off: then
+	// what is left of the state that was to go may be a mixture, and dropping it
+	// again completes that. A state that several others are based on is refused.
+	// progress may be nil.
+	DropSnapshot(ctx context.Context, id string, progress func(done, total int64)) error
+}
+
 // Compressor is an image, new and writable, that can take blocks compressed
 // beforehand. Convert uses it when asked for compression and when the format
 // can store nothing else.

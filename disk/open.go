@@ -102,6 +102,10 @@ func (s *Source) OpenSibling(ref string) (File, error) {
 // of them when the image changes its size.
 func (s *Source) FS() FS { return s.chain.options.FS }
 
+// FoundParent tells whoever opens the image of a parent that the format put
+// together itself, and by what name that can be opened (see Options.Opened).
+func (s *Source) FoundParent(name string, parent Image) { s.chain.options.opened(name, parent) }
+
 // Probe says what a sample would be taken for.
 func (s *Source) Probe(sample Sample) (*Format, Confidence) {
 	return Probe(s.chain.options.Formats, sample)

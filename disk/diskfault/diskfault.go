@@ -25,6 +25,7 @@ const (
 	Sync     Op = "sync"
 	Truncate Op = "truncate"
 	Punch    Op = "punch"
+	Rename   Op = "rename"
 )
 
 // FS is a file system whose files fail when Fail says so.
@@ -44,6 +45,14 @@ func (f *FS) Open(name string, write bool) (disk.File, error) {
 
 // Create makes a file.
 func (f *FS) Create(name string) (disk.File, error) { return f.wrap(name)(f.FS.Create(name)) }
+
+// Rename renames a file, if the FS below can. One that fails did nothing.
+func (f *FS) Rename(from, to string) error {
+	if err := f.Fail(Rename, from); err != nil {
+		return err
+	}
+	return disk.Rename(f.FS, from, to)
+}
 
 func (f *FS) wrap(name string) func(disk.File, error) (disk.File, error) {
 	return func(opened disk.File, err error) (disk.File, error) {

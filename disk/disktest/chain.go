@@ -212,7 +212,7 @@ func checkAlone(s Subject) error {
 	if err := w.alone("child", own); err != nil {
 		return fmt.Errorf("alone, beside its parent: %w", err)
 	}
-	if err := w.mem.Remove(w.File("base")); err != nil {
+	if err := w.removeFiles("base"); err != nil {
 		return err
 	}
 	if img, err := w.open("child", false); !errors.Is(err, disk.ErrNoParent) {

@@ -172,7 +172,7 @@ func checkSetParent(s Subject) error {
 	if err := w.adoptedBy("child", "other"); err != nil {
 		return err
 	}
-	if err := w.mem.Remove(w.File("base")); err != nil {
+	if err := w.removeFiles("base"); err != nil {
 		return err
 	}
 	err = w.with("child", false, func(img disk.Image) error {
@@ -201,7 +201,7 @@ func (w *world) adoptedBy(child, parent string) error {
 	if err != nil {
 		return errors.Join(err, other.Close())
 	}
-	err = img.(disk.Reparenter).SetParent(other, w.File(parent), disk.Describe(other).Format)
+	err = img.(disk.Reparenter).SetParent(other, w.reference(child, parent), disk.Describe(other).Format)
 	return errors.Join(err, img.Close(), other.Close(), w.fs.allClosed())
 }
 

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"path"
+	"path/filepath"
 	"slices"
 
 	"github.com/panalvm/panal/disk"
@@ -41,12 +44,43 @@ func (w *world) derive(image string, size int64, parent string) (img disk.Image,
 	}
 	img, err = disk.Create(w.File(image), disk.CreateOptions{
 		FS: w.fs, Formats: w.Formats, Format: w.kind(), Size: size, Options: w.Options,
-		Parent: base, ParentName: w.File(parent),
+		Parent: base, ParentName: w.reference(image, parent),
 	})
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("creating a differencing image: %w", err), base.Close())
 	}
 	return img, func() error { return errors.Join(img.Close(), base.Close()) }, nil
+}
+
+// reference is how an image names another: from its own directory.
+func (s Subject) reference(image, other string) string {
+	rel, err := filepath.Rel(path.Dir(s.File(image)), s.File(other))
+	if err != nil {
+		return s.File(other)
+	}
+	return filepath.ToSlash(rel)
+}
+
+// removeFiles removes all files of an image.
+func (w *world) removeFiles(image string) error {
+	img, err := w.open(image, false)
+	if err != nil {
+		return err
+	}
+	files := disk.Describe(img).Files
+	if err := img.Close(); err != nil {
+		return err
+	}
+	for _, name := range files {
+		resolved, err := w.mem.Resolve(w.File(image), name)
+		if err != nil {
+			return err
+		}
+		if err := w.mem.Remove(resolved); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return w.mem.Remove(w.File(image))
 }
 
 // open opens an image.

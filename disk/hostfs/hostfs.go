@@ -148,6 +148,25 @@ func (f *FS) Remove(name string) error {
 	return root.Remove(rel)
 }
 
+// Rename puts a file in the place of another of the same directory.
+func (f *FS) Rename(from, to string) error {
+	if filepath.Dir(from) != filepath.Dir(to) {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: errors.New("not in one directory")}
+	}
+	if f.roots == nil {
+		return errors.Join(os.Rename(from, to), syncDir(filepath.Dir(to)))
+	}
+	root, rel, err := f.root(from)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.Rename(rel, filepath.Join(filepath.Dir(rel), filepath.Base(to))); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(to))
+}
+
 // openIn opens a file within the bounds. It waits for nobody: an image may
 // name a pipe that no one writes to, and what kind of file it is shows only then.
 func (f *FS) openIn(name string, flags int) (*os.File, error) {

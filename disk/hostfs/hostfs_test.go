@@ -293,3 +293,32 @@ func TestStagedFilesMayLieInADirectoryToBeMade(t *testing.T) {
 		t.Error("a file was made two directories below the last that is there")
 	}
 }
+
+func TestAFileTakesAnothersPlace(t *testing.T) {
+	dir := tree(t, "vm/a", "vm/b", "other/c")
+	bounded, err := hostfs.Within(filepath.Join(dir, "vm"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for _, files := range []*hostfs.FS{bounded, hostfs.Everywhere()} {
+		if err := os.WriteFile(at("vm/b"), []byte("vm/b"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if err := files.Rename(at("vm/b"), at("vm/a")); err != nil {
+			t.Fatal(err)
+		}
+		if p, err := os.ReadFile(at("vm/a")); err != nil || string(p) != "vm/b" {
+			t.Errorf("it is %q, %v", p, err)
+		}
+		if err := files.Rename(at("vm/b"), at("vm/a")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("a file that is not there: %v", err)
+		}
+		if err := files.Rename(at("vm/a"), at("other/a")); err == nil {
+			t.Error("a file went to another directory")
+		}
+	}
+	if err := bounded.Rename(at("other/c"), at("other/d")); !errors.Is(err, disk.ErrOutside) {
+		t.Errorf("outside: %v", err)
+	}
+}

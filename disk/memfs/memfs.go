@@ -28,7 +28,7 @@ import (
 // directory needs no making.
 type FS struct {
 	// OnOp, when set, is called before each change of a file and each Sync,
-	// with its kind ("write", "truncate", "punch", "sync") and the file's name. It may call Crash.
+	// with its kind ("write", "truncate", "punch", "sync", "rename") and the file's name. It may call Crash.
 	// It is set before the FS is used.
 	OnOp func(kind, name string)
 
@@ -100,6 +100,22 @@ func (m *FS) Remove(name string) error {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
 	delete(m.files, name)
+	return nil
+}
+
+// Rename puts a file in another's place. OnOp is told of it as "rename".
+func (m *FS) Rename(from, to string) error {
+	if hook := m.OnOp; hook != nil {
+		hook("rename", clean(from))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.files[clean(from)]
+	if n == nil {
+		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
+	}
+	delete(m.files, clean(from))
+	m.files[clean(to)] = n
 	return nil
 }
 

@@ -98,3 +98,26 @@ func TestReferencesStayInside(t *testing.T) {
 		t.Errorf("a way out: %v", err)
 	}
 }
+
+func TestRename(t *testing.T) {
+	m := memfs.New()
+	m.Put("dir/a", []byte("old"))
+	m.Put("dir/b", []byte("new"))
+	open, err := m.Open("dir/a", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	m.OnOp = func(kind, name string) { told = append(told, kind+" "+name) }
+	if err := m.Rename("dir/b", "dir/a"); err != nil || string(m.Bytes("dir/a")) != "new" || len(m.Names()) != 1 {
+		t.Errorf("%v; the files are %q", err, m.Names())
+	}
+	if p := make([]byte, 3); len(told) != 1 || told[0] != "rename dir/b" {
+		t.Errorf("told of %q", told)
+	} else if _, err := open.ReadAt(p, 0); err != nil || string(p) != "old" {
+		t.Errorf("the replaced file, open, reads %q, %v", p, err)
+	}
+	if err := m.Rename("dir/b", "dir/a"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+}

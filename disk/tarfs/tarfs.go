@@ -71,6 +71,9 @@ func (f *FS) Remove(name string) error {
 	return err
 }
 
+// Rename renames a file of the inner FS, where that can.
+func (f *FS) Rename(from, to string) error { return disk.Rename(f.inner, from, to) }
+
 // Resolve follows a reference. From a member it leads to a member of the same
 // archive; absolute paths are outside.
 func (f *FS) Resolve(from, ref string) (string, error) {
