@@ -3,6 +3,7 @@ package vdi
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 
@@ -86,11 +87,15 @@ func (m *image) examineUsed(r *disk.Report, s survey) {
 		tail = max(0, m.fileEnd.Load()-m.geo.placeEnd(max(next, used)-1))
 	}
 	if r.Leaked = gaps + tail; r.Leaked > 0 {
-		r.Add(disk.Finding{
+		f := disk.Finding{
 			Severity: disk.Leak, Offset: -1,
 			Reason: fmt.Sprintf("%d bytes between the blocks and %d behind them are used by nothing", gaps, tail),
 			Remedy: "blocks from the end are moved into the gaps, and the file is cut behind the last",
-		})
+		}
+		if distinct < int64(len(s.held)) {
+			f.Reason, f.Remedy = f.Reason+"; what the damaged blocks held may be there, so this is mended when they are", ""
+		}
+		r.Add(f)
 	}
 	if spare > 0 {
 		r.Add(disk.Finding{
@@ -167,30 +172,32 @@ func (m *image) Repair(ctx context.Context) (disk.Report, error) {
 	m.alloc.Lock()
 	defer m.alloc.Unlock()
 	r, s, err := m.examine(ctx)
-	if err != nil || s.crowded || !remediable(r) {
+	if err != nil || s.crowded || len(mended(r).Findings) == 0 {
 		return disk.Report{Blocks: r.Blocks, Allocated: r.Allocated}, err
 	}
 	if err := m.mend(s); err != nil {
 		return disk.Report{}, err
 	}
-	if err := m.closeGaps(ctx); err != nil {
-		return disk.Report{}, err
+	if r = mended(r); slices.ContainsFunc(r.Findings, func(f disk.Finding) bool { return f.Severity == disk.Leak }) {
+		if err := m.closeGaps(ctx); err != nil {
+			return disk.Report{}, err
+		}
 	}
+	m.places = nil
 	m.ready.Store(false)
-	return mended(r), nil
+	return r, nil
 }
 
 // mend gives each block a place of its own. Copies lie behind all that the
-// file has.
+// file has. The number of used places becomes smaller only when the map is
+// durable: the last of them may lie behind the end of the file, and no other.
 func (m *image) mend(s survey) error {
-	m.places = &allocator{next: max(s.next(), int64(m.head.used()))}
-	if filePlaces := m.filePlaces(); m.places.next > filePlaces {
-		m.places.next = filePlaces
-	}
+	m.places = &allocator{next: m.filePlaces()}
 	m.stale = true
+	kept := int64(0)
 	for i, h := range s.held {
 		switch {
-		case m.lost(h.place):
+		case m.missing(h.place):
 			if err := m.blockMap.SetUint32(m.entryAt(h), zeroed); err != nil {
 				return err
 			}
@@ -205,13 +212,20 @@ func (m *image) mend(s survey) error {
 			if err := m.blockMap.SetUint32(m.entryAt(h), uint32(to)); err != nil {
 				return err
 			}
+			kept = to + 1
+		default:
+			kept = max(kept, int64(h.place)+1)
 		}
 	}
-	m.head.setU32(m.head.at.used, uint32(m.places.next))
+	m.head.setU32(m.head.at.used, max(m.head.used(), uint32(m.places.next)))
+	if err := m.flush(); err != nil {
+		return err
+	}
+	m.head.setU32(m.head.at.used, uint32(kept))
+	m.used.Store(kept)
+	m.stale = true
 	return m.flush()
 }
-
-func remediable(r disk.Report) bool { return len(mended(r).Findings) > 0 }
 
 // mended leaves the findings that have a remedy.
 func mended(r disk.Report) disk.Report {

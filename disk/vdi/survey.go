@@ -77,7 +77,12 @@ func (m *image) entryAt(h held) int64 { return m.geo.offMap + 4*int64(h.index) }
 // lost tells whether a place lies behind the end of the file though it is not
 // the last one that is used.
 func (m *image) lost(place uint32) bool {
-	return m.geo.offData+int64(place)*m.geo.stride >= m.fileEnd.Load() && int64(place)+1 != m.used.Load()
+	return m.missing(place) && int64(place)+1 != m.used.Load()
+}
+
+// missing tells whether a place lies behind the end of the file.
+func (m *image) missing(place uint32) bool {
+	return m.geo.offData+int64(place)*m.geo.stride >= m.fileEnd.Load()
 }
 
 // run is a row of places.
