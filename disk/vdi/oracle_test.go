@@ -20,8 +20,6 @@ import (
 
 var formats = []*disk.Format{vdi.Format}
 
-const imageName = "a.vdi"
-
 // qemu runs qemu-img.
 func qemu(t *testing.T, args ...string) {
 	t.Helper()

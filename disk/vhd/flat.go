@@ -28,7 +28,7 @@ func openFlat(f disk.File, foot footer, e ends, write bool) (*flat, error) {
 	case m.size > m.tailAt:
 		m.doubt = disk.Corrupt(name, e.tailAt+atCurrent, "the disk is said to have %d bytes, and the file holds %d; what is missing reads as zeros, and cannot be written", m.size, m.tailAt)
 	}
-	if err := m.findRelic(); err != nil {
+	if err := m.findRelic(int64(min(foot.u64(atOriginal), 1<<62))); err != nil {
 		return nil, err
 	}
 	if write && m.doubt == nil {
@@ -50,8 +50,7 @@ func createFlat(f disk.File, foot footer) (*flat, error) {
 
 // findRelic looks for a footer where the disk's end was or was to be: while
 // Resize works, the original size says where that is.
-func (m *flat) findRelic() error {
-	at := int64(min(m.foot.u64(atOriginal), 1<<62))
+func (m *flat) findRelic(at int64) error {
 	if at%sector != 0 || at > min(m.size, m.tailAt)-sector {
 		return nil
 	}

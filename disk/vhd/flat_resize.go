@@ -1,6 +1,9 @@
 package vhd
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/panalvm/panal/disk"
 )
 
@@ -67,10 +70,17 @@ func (m *flat) Resize(size int64) error {
 		err = m.shrink(next, size)
 	}
 	if err != nil {
-		return err
+		return m.doubtful(err, size)
 	}
 	m.foot, m.size, m.tailAt = next, size, size
 	return nil
+}
+
+// doubtful takes note that nobody knows which footers the file has, as resizing
+// failed: opening looks for them.
+func (m *flat) doubtful(err error, size int64) error {
+	m.doubt = fmt.Errorf("vhd: open the image anew, for its size could not be changed: %w", err)
+	return errors.Join(err, m.findRelic(size))
 }
 
 func (m *flat) grow(next footer, size int64) error {

@@ -20,8 +20,6 @@ import (
 
 var formats = []*disk.Format{vhd.Format}
 
-const imageName = "a.vhd"
-
 // qemu runs qemu-img.
 func qemu(t *testing.T, args ...string) {
 	t.Helper()

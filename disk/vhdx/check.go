@@ -64,7 +64,9 @@ func (c *checker) all(ctx context.Context) error {
 	if err := c.checkTable(ctx); err != nil {
 		return err
 	}
-	c.checkTail()
+	if err := c.checkTail(); err != nil {
+		return err
+	}
 	c.checkLeaks()
 	return c.failed
 }
@@ -219,16 +221,20 @@ func (c *checker) checkPartial(b int64, e entry, f disk.Finding, set func(entry)
 
 // checkTail reports entries behind those of the disk. They are cleared before
 // the disk grows.
-func (c *checker) checkTail() {
+func (c *checker) checkTail() error {
 	for i := c.entries(c.Size(), c.metadata.hasParent); i < c.table.length/entryLength; i++ {
 		e, err := c.pages.entryAt(c.at(i))
-		if err != nil || e.present() {
+		if err != nil {
+			return err
+		}
+		if e.present() {
 			c.found(disk.Finding{Severity: disk.Note, Offset: c.at(i), Reason: "the table goes on behind the end of the disk", Remedy: "the rest is cleared"}, func() error {
 				return c.clearEntries(i, c.table.length/entryLength)
 			})
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // checkLeaks reports ranges of the file that nothing uses and that take room

@@ -53,18 +53,25 @@ func (c *compaction) all() error {
 	if err := c.survey(); err != nil { // refuses what moving would make worse
 		return err
 	}
-	err := c.eachBlock(0, c.thin)
-	if err = errors.Join(err, c.flushHeld()); err != nil {
+	if err := c.flushAfter(c.eachBlock(0, c.thin)); err != nil {
 		return err
 	}
 	if err := c.survey(); err != nil {
 		return err
 	}
-	err = errors.Join(c.move(), c.flushHeld())
-	if err != nil {
+	if err := c.flushAfter(c.move()); err != nil {
 		return err
 	}
 	return c.cut()
+}
+
+// flushAfter makes durable what was done, also when it was broken off: what
+// broke it off is the error then.
+func (c *compaction) flushAfter(failed error) error {
+	if err := c.flushHeld(); failed == nil {
+		return err
+	}
+	return failed
 }
 
 // eachBlock calls do for each block; of the work, half is done after half.

@@ -208,7 +208,9 @@ func (m *image) Close() error {
 	}
 	var failed error
 	if m.write {
-		failed = errors.Join(m.Sync(), m.finish())
+		if failed = m.Sync(); failed == nil {
+			failed = m.finish()
+		}
 	}
 	failed = errors.Join(failed, m.file.Close())
 	if m.parent != nil && !m.borrowed {
