@@ -82,8 +82,15 @@ var controllerTraits = map[api.ControllerType]controllerTrait{
 	api.Floppy:     {"floppy", 2, 1, []api.DriveKind{api.FloppyDiskette}, []Board{BoardPC, BoardQ35}},
 }
 
-// maxControllers bounds the controllers of a machine: each has a fixed place on its board.
-const maxControllers = 8
+// MaxControllers bounds the controllers of a machine: each has a fixed place on its board.
+const MaxControllers = 8
+
+// ControllerPrefix begins the names of controllers of a type: "sata" of sata0.
+func ControllerPrefix(kind api.ControllerType) string { return controllerTraits[kind].prefix }
+
+// PreferredController is the type of controller that a board has for disks of
+// guests about which nothing is known.
+func PreferredController(board Board) api.ControllerType { return preferred(board, api.Disk)[0] }
 
 // pcVirtioBlk is how many virtio-blk drives fit on the only bus of a pc board.
 const pcVirtioBlk = 10

@@ -63,11 +63,12 @@ func changedImages(old, updated api.Spec) []api.FieldError {
 			continue
 		}
 		for name, changed := range map[string]bool{
-			"kind":   drive.Kind != was.Kind,
-			"mode":   drive.Mode != was.Mode,
-			"source": drive.Source != was.Source,
-			"format": drive.Format != was.Format,
-			"size":   drive.Size != was.Size,
+			"kind":     drive.Kind != was.Kind,
+			"mode":     drive.Mode != was.Mode,
+			"source":   drive.Source != was.Source,
+			"format":   drive.Format != was.Format,
+			"snapshot": drive.Snapshot != was.Snapshot,
+			"size":     drive.Size != was.Size,
 		} {
 			if changed {
 				errors = append(errors, api.FieldError{Field: field + name, Message: "is fixed since the drive's image was made"})

@@ -113,7 +113,7 @@ func (st *storage) make(kind api.ControllerType, name string) bool {
 			same++
 		}
 	}
-	if same >= controllerTraits[kind].most || len(st.spec.Controllers) >= maxControllers {
+	if same >= controllerTraits[kind].most || len(st.spec.Controllers) >= MaxControllers {
 		return false
 	}
 	st.spec.Controllers = append(st.spec.Controllers, api.Controller{Name: name, Type: kind})

@@ -49,8 +49,8 @@ func (c *checker) elementNames() {
 }
 
 func (c *checker) controllers() {
-	if len(c.spec.Controllers) > maxControllers {
-		c.add("controllers", "are %d; %d are the most", len(c.spec.Controllers), maxControllers)
+	if len(c.spec.Controllers) > MaxControllers {
+		c.add("controllers", "are %d; %d are the most", len(c.spec.Controllers), MaxControllers)
 	}
 	count := map[api.ControllerType]int{}
 	for i, controller := range c.spec.Controllers {

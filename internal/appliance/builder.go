@@ -1,0 +1,297 @@
+package appliance
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/machine"
+)
+
+// Builder puts a machine together, in the order of the description that is
+// being read. What does not fit is moved or left out, and a note says so.
+type Builder struct {
+	m          Machine
+	board      machine.Board // empty until the description decides
+	controller map[api.ControllerType]int
+}
+
+// NewBuilder begins a machine by its ID in the appliance. It has one CPU,
+// no adapters and no serial lines until they are added.
+func NewBuilder(id string) *Builder {
+	b := &Builder{controller: map[api.ControllerType]int{}}
+	b.m.ID = id
+	b.m.Networks = map[string]string{}
+	b.m.Spec.Architecture = api.X8664
+	b.m.Spec.Adapters = []api.Adapter{}
+	b.m.Spec.Serials = []api.Serial{}
+	return b
+}
+
+// Spec is what has been put together so far, to be added to. Controllers, drives and
+// adapters are added by the builder's methods.
+func (b *Builder) Spec() *api.Spec { return &b.m.Spec }
+
+// Machine is the machine so far, for what is no hardware.
+func (b *Builder) Machine() *Machine { return &b.m }
+
+// Notef adds a note.
+func (b *Builder) Notef(subject, format string, args ...any) {
+	b.m.Notes = append(b.m.Notes, Notef(subject, format, args...))
+}
+
+// Name gives the machine the nearest name that a machine can have.
+func (b *Builder) Name(name string) {
+	b.m.Spec.Name = CleanName(name)
+	if b.m.Spec.Name != name {
+		b.Notef("name", "%q cannot be a machine's name here; it is called %q", name, b.m.Spec.Name)
+	}
+}
+
+// maxName is how many characters a machine's name can have.
+const maxName = 63
+
+// CleanName returns the nearest name that a machine can have.
+func CleanName(name string) string {
+	var clean strings.Builder
+	for _, r := range strings.TrimSpace(name) {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" ._-+()@", r) {
+			clean.WriteRune(r)
+		} else {
+			clean.WriteByte('-')
+		}
+	}
+	runes := []rune(strings.TrimLeft(clean.String(), " ._-+()@"))
+	if len(runes) > maxName {
+		runes = runes[:maxName]
+	}
+	if name := strings.TrimSpace(string(runes)); name != "" {
+		return name
+	}
+	return "machine"
+}
+
+// CPUs sets the number of CPUs, and the cores of a socket where the
+// description says it; 0 where it does not.
+func (b *Builder) CPUs(count, cores int) {
+	b.m.Spec.CPU.Count = count
+	switch {
+	case cores <= 0 || count <= 0:
+	case count%cores != 0:
+		b.Notef("CPU", "%d CPUs are no whole number of sockets of %d cores; the topology is left to Panal", count, cores)
+	default:
+		b.m.Spec.CPU.Sockets, b.m.Spec.CPU.Cores, b.m.Spec.CPU.Threads = count/cores, cores, 1
+	}
+}
+
+// Board says what the machine is built on, where the description tells.
+func (b *Builder) Board(board machine.Board) { b.board = board }
+
+// Controller adds a controller and returns its name, for [Builder.Drive]. There is one
+// of IDE at most, with four ports: the two of each channel. Adding it again returns it again.
+func (b *Builder) Controller(kind api.ControllerType) string {
+	if n := b.controller[kind]; n > 0 && (kind == api.IDE || kind == api.Floppy || kind == api.USB || kind == api.VirtioBlk) {
+		return controllerName(kind, 0)
+	}
+	name := controllerName(kind, b.controller[kind])
+	b.controller[kind]++
+	b.m.Spec.Controllers = append(b.m.Spec.Controllers, api.Controller{Name: name, Type: kind})
+	return name
+}
+
+func controllerName(kind api.ControllerType, n int) string {
+	return machine.ControllerPrefix(kind) + strconv.Itoa(n)
+}
+
+// Drive adds a drive on a port of a controller that was added, and the content
+// that it has; content's Drive is filled in, and a content that is the zero
+// value leaves the drive empty. A negative port is any. It returns the drive's name.
+func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content Disk) string {
+	drive := api.Drive{Kind: kind, Controller: controller, Name: b.driveName(kind)}
+	if port >= 0 {
+		drive.Port = &port
+	}
+	drive.Mode = api.Own
+	if kind == api.Optical {
+		drive.Mode = api.ReadOnly
+	}
+	if kind == api.Disk {
+		drive.Size = api.Size(content.Size)
+	}
+	b.m.Spec.Drives = append(b.m.Spec.Drives, drive)
+	if content != (Disk{}) {
+		content.Drive = drive.Name
+		b.m.Disks = append(b.m.Disks, content)
+	}
+	return drive.Name
+}
+
+func (b *Builder) driveName(kind api.DriveKind) string {
+	prefix := map[api.DriveKind]string{api.Disk: "disk", api.Optical: "optical", api.FloppyDiskette: "diskette"}[kind]
+	n := 0
+	for _, d := range b.m.Spec.Drives {
+		if d.Kind == kind {
+			n++
+		}
+	}
+	return prefix + strconv.Itoa(n)
+}
+
+// Adapter adds a network adapter, connected to a network of a name, and
+// returns its name. MAC may be empty, or written in any of the usual ways.
+func (b *Builder) Adapter(model api.AdapterModel, mac, network string, connected bool) string {
+	a := api.Adapter{Name: "net" + strconv.Itoa(len(b.m.Spec.Adapters)), Model: model, Network: "user"}
+	if !connected {
+		a.Network = "none"
+	}
+	if mac != "" {
+		if clean, ok := cleanMAC(mac); ok {
+			a.MAC = clean
+		} else {
+			b.Notef("network adapter "+a.Name, "%q is no MAC address that an adapter can have; it gets a new one", mac)
+		}
+	}
+	b.m.Spec.Adapters = append(b.m.Spec.Adapters, a)
+	b.m.Networks[a.Name] = network
+	return a.Name
+}
+
+// cleanMAC writes a MAC address as Panal does; false for what is none, or is
+// of a group.
+func cleanMAC(mac string) (string, bool) {
+	digits := strings.Map(func(r rune) rune {
+		if strings.ContainsRune(":-. ", r) {
+			return -1
+		}
+		return unicode.ToLower(r)
+	}, mac)
+	value, err := strconv.ParseUint(digits, 16, 48)
+	if err != nil || len(digits) != 12 || value == 0 || value>>40&1 != 0 {
+		return "", false
+	}
+	pairs := make([]string, 0, 6)
+	for i := 0; i < 12; i += 2 {
+		pairs = append(pairs, digits[i:i+2])
+	}
+	return strings.Join(pairs, ":"), true
+}
+
+// Serial adds a serial line.
+func (b *Builder) Serial() {
+	b.m.Spec.Serials = append(b.m.Spec.Serials, api.Serial{Name: "serial" + strconv.Itoa(len(b.m.Spec.Serials))})
+}
+
+// Finish chooses a board, finds places for drives whose ports there are not,
+// and returns the machine.
+func (b *Builder) Finish() Machine {
+	b.chooseBoard()
+	b.trimControllers()
+	for i := range b.m.Spec.Drives {
+		b.settle(&b.m.Spec.Drives[i])
+	}
+	return b.m
+}
+
+// chooseBoard takes what the description said, or else the one that most
+// programs' machines are built on: Intel's 440FX family. Secure boot needs
+// the other one.
+func (b *Builder) chooseBoard() {
+	s := &b.m.Spec
+	if s.Architecture != api.X8664 {
+		b.board = machine.BoardsOf(s.Architecture)[0]
+	}
+	if b.board == machine.BoardOther {
+		b.board = machine.BoardPC
+	}
+	if s.Firmware.SecureBoot && b.board == machine.BoardPC {
+		b.board = machine.BoardQ35
+	}
+	s.MachineType = string(b.board)
+}
+
+// trimControllers turns controllers that the board does not have into ones
+// that it has.
+func (b *Builder) trimControllers() {
+	for i := range b.m.Spec.Controllers {
+		c := &b.m.Spec.Controllers[i]
+		if machine.PortsOf(b.board, c.Type) > 0 {
+			continue
+		}
+		instead := machine.PreferredController(b.board)
+		b.Notef(string(c.Type)+" controller", "the %s board, which this machine needs, has none; its drives are on %s instead", b.board, instead)
+		name := c.Name
+		b.m.Spec.Controllers = slices.Delete(b.m.Spec.Controllers, i, i+1)
+		now := b.Controller(instead)
+		for d := range b.m.Spec.Drives {
+			if b.m.Spec.Drives[d].Controller == name {
+				b.m.Spec.Drives[d].Controller = now
+			}
+		}
+		b.trimControllers()
+		return
+	}
+}
+
+// settle moves a drive to a free port if it has none that there is.
+func (b *Builder) settle(drive *api.Drive) {
+	kind := b.kindOf(drive.Controller)
+	ports := machine.PortsOf(b.board, kind)
+	if drive.Port != nil && *drive.Port < ports && !b.taken(drive, drive.Controller, *drive.Port) {
+		return
+	}
+	name, port := b.freePort(drive, kind, ports)
+	if name == "" {
+		b.Notef("drive "+drive.Name, "%s has no port left for it; Panal chooses a place", drive.Controller)
+		drive.Controller, drive.Port = "", nil
+		return
+	}
+	if drive.Port != nil {
+		b.Notef("drive "+drive.Name, "%s has no free port %d; it is on port %d of %s", drive.Controller, *drive.Port, port, name)
+	}
+	drive.Controller, drive.Port = name, &port
+}
+
+// freePort finds a free port: on the drive's controller, on another of the
+// same kind, or on one that it adds.
+func (b *Builder) freePort(drive *api.Drive, kind api.ControllerType, ports int) (string, int) {
+	names := []string{drive.Controller}
+	for _, c := range b.m.Spec.Controllers {
+		if c.Type == kind && c.Name != drive.Controller {
+			names = append(names, c.Name)
+		}
+	}
+	for _, name := range names {
+		for port := range ports {
+			if !b.taken(drive, name, port) {
+				return name, port
+			}
+		}
+	}
+	if ports > 0 && len(b.m.Spec.Controllers) < machine.MaxControllers {
+		if name := b.Controller(kind); !slices.Contains(names, name) {
+			return name, 0
+		}
+	}
+	return "", 0
+}
+
+func (b *Builder) taken(besides *api.Drive, controller string, port int) bool {
+	for i := range b.m.Spec.Drives {
+		d := &b.m.Spec.Drives[i]
+		if d != besides && d.Controller == controller && d.Port != nil && *d.Port == port {
+			return true
+		}
+	}
+	return false
+}
+
+func (b *Builder) kindOf(controller string) api.ControllerType {
+	for _, c := range b.m.Spec.Controllers {
+		if c.Name == controller {
+			return c.Type
+		}
+	}
+	return ""
+}
