@@ -1,0 +1,4 @@
+package ovf
+
+// Check says what is not right in an envelope.
+func Check(env *Envelope) []Finding { return env.problems }
