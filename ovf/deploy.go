@@ -34,8 +34,8 @@ func (e *Envelope) DefaultConfiguration() string {
 
 // Choose makes an envelope with what a configuration has, "" for the default:
 //   - Items that name other configurations are left out. An item that names
-//     this one stands for those with the same InstanceID and bound that name
-//     none.
+//     this one stands for those of the same resource type, InstanceID and bound
+//     that come before it or name none.
 //   - Properties, where VMware's configuration attribute says so, likewise;
 //     those that stay have the configuration's value as default.
 //
@@ -106,24 +106,28 @@ func chooseSections(sections []Section, configuration string) []Section {
 }
 
 // itemKey is what two items have in common of which one stands for the other.
-type itemKey struct{ instance, bound string }
+type itemKey struct {
+	instance, bound string
+	kind            ResourceType
+}
 
-func (i *Item) key() itemKey { return itemKey{i.InstanceID, strings.TrimPrefix(i.Bound, "normal")} }
+func (i *Item) key() itemKey {
+	return itemKey{i.InstanceID, strings.TrimPrefix(i.Bound, "normal"), i.ResourceType}
+}
 
 func chooseItems(items []Item, configuration string) []Item {
-	special := map[itemKey]bool{}
-	for _, i := range items {
+	last := map[itemKey]int{} // of those that name the configuration
+	for n, i := range items {
 		if slices.Contains(i.Configurations, configuration) && i.InstanceID != "" {
-			special[i.key()] = true
+			last[i.key()] = n
 		}
 	}
 	var chosen []Item
-	for _, i := range items {
-		applies := slices.Contains(i.Configurations, configuration)
-		if len(i.Configurations) == 0 {
-			applies = !special[i.key()]
+	for n, i := range items {
+		if len(i.Configurations) > 0 && !slices.Contains(i.Configurations, configuration) {
+			continue
 		}
-		if applies {
+		if instead, ok := last[i.key()]; !ok || instead == n {
 			chosen = append(chosen, i)
 		}
 	}

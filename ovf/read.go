@@ -104,10 +104,32 @@ func (d *decoder) envelope(root Element) *Envelope {
 			env.Attrs = append(env.Attrs, a)
 		}
 	}
+	last := 0
 	for _, c := range root.Children {
+		rank := d.rank(c)
+		if rank < last {
+			d.note(Warning, "<%s> stands behind what it should precede: References, sections, the machine, Strings is the order", c.Name.Local)
+		}
+		last = max(last, rank)
 		d.within(partName(c), func() { d.part(env, c) })
 	}
 	return env
+}
+
+// rank is where a child of the root belongs: References first, then sections,
+// machine, texts (DSP0243 1.1, 7).
+func (d *decoder) rank(c Element) int {
+	switch own := isEnvelope(c.Name.Space); {
+	case own && c.Name.Local == "References":
+		return 0
+	case own && (c.Name.Local == "VirtualSystem" || c.Name.Local == "VirtualSystemCollection"):
+		return 2
+	case own && c.Name.Local == "Strings":
+		return 3
+	case !own && !isSection(c):
+		return 4
+	}
+	return 1
 }
 
 // part reads a child of the root.
@@ -163,6 +185,7 @@ func (d *decoder) content(c Element) Content {
 // sections reads the sections, and the content, of a machine or collection and
 // gives what is left of the element.
 func (d *decoder) sections(e Element, sections *[]Section, content *[]Content) Element {
+	d.info(e)
 	rest := e
 	rest.Children = nil
 	for _, c := range e.Children {
@@ -197,6 +220,7 @@ func isSection(e Element) bool {
 
 // section reads a section.
 func (d *decoder) section(e Element) Section {
+	d.info(e)
 	if made := newSection(e.Name); made != nil {
 		if product, ok := made.(*ProductSection); ok {
 			d.product(e, product)
