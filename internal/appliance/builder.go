@@ -1,10 +1,13 @@
 package appliance
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
+
+	"github.com/google/uuid"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/machine"
@@ -55,22 +58,23 @@ const maxName = 63
 
 // CleanName returns the nearest name that a machine can have.
 func CleanName(name string) string {
-	var clean strings.Builder
+	var allowed strings.Builder
 	for _, r := range strings.TrimSpace(name) {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || strings.ContainsRune(" ._-+()@", r) {
-			clean.WriteRune(r)
+			allowed.WriteRune(r)
 		} else {
-			clean.WriteByte('-')
+			allowed.WriteByte('-')
 		}
 	}
-	runes := []rune(strings.TrimLeft(clean.String(), " ._-+()@"))
+	runes := []rune(strings.TrimLeft(allowed.String(), " ._-+()@"))
 	if len(runes) > maxName {
 		runes = runes[:maxName]
 	}
-	if name := strings.TrimSpace(string(runes)); name != "" {
-		return name
+	clean := strings.TrimSpace(string(runes))
+	if _, err := uuid.Parse(clean); err == nil {
+		return "machine " + clean // by itself it would mean the machine of that UUID
 	}
-	return "machine"
+	return cmp.Or(clean, "machine")
 }
 
 // CPUs sets the number of CPUs, and the cores of a socket where the
@@ -140,8 +144,13 @@ func (b *Builder) driveName(kind api.DriveKind) string {
 }
 
 // Adapter adds a network adapter, connected to a network of a name, and
-// returns its name. MAC may be empty, or written in any of the usual ways.
+// returns its name. MAC may be empty, or written in any of the usual ways. An
+// adapter too many is left out, and its name is empty.
 func (b *Builder) Adapter(model api.AdapterModel, mac, network string, connected bool) string {
+	if n := len(b.m.Spec.Adapters); n == machine.MaxAdapters {
+		b.Notef("network adapter", "a machine has %d at most; the one on %q is left out", n, network)
+		return ""
+	}
 	a := api.Adapter{Name: "net" + strconv.Itoa(len(b.m.Spec.Adapters)), Model: model, Network: "user"}
 	if !connected {
 		a.Network = "none"
@@ -178,8 +187,12 @@ func cleanMAC(mac string) (string, bool) {
 	return strings.Join(pairs, ":"), true
 }
 
-// Serial adds a serial line.
+// Serial adds a serial line, if there is room for it.
 func (b *Builder) Serial() {
+	if n := len(b.m.Spec.Serials); n == machine.MaxSerials {
+		b.Notef("serial line", "a machine has %d at most; one is left out", n)
+		return
+	}
 	b.m.Spec.Serials = append(b.m.Spec.Serials, api.Serial{Name: "serial" + strconv.Itoa(len(b.m.Spec.Serials))})
 }
 

@@ -48,12 +48,13 @@ func TestWhateverIsDescribedBecomesAValidSpec(t *testing.T) {
 
 func TestNamesBecomeNamesOfMachines(t *testing.T) {
 	for name, want := range map[string]string{
-		"web":                    "web",
-		"  Windows 10 (2) ":      "Windows 10 (2)",
-		"büro/Server:1":          "büro-Server-1",
-		"...":                    "machine",
-		"":                       "machine",
-		strings.Repeat("ab", 40): strings.Repeat("ab", 31) + "a",
+		"web":                                  "web",
+		"  Windows 10 (2) ":                    "Windows 10 (2)",
+		"büro/Server:1":                        "büro-Server-1",
+		"...":                                  "machine",
+		"0d26f28e-95dc-4a46-9a3f-511ebcdeb1a2": "machine 0d26f28e-95dc-4a46-9a3f-511ebcdeb1a2",
+		"":                                     "machine",
+		strings.Repeat("ab", 40):               strings.Repeat("ab", 31) + "a",
 	} {
 		if got := appliance.CleanName(name); got != want {
 			t.Errorf("%q became %q, not %q", name, got, want)

@@ -23,8 +23,8 @@ const (
 	maxLabelValue  = 255      // bytes
 	maxPath        = 4095     // bytes, Linux's PATH_MAX without its closing zero
 	maxCommandLine = 2047     // bytes, what every kernel of the three architectures takes
-	maxSerials     = 4        // what an ISA bus has addresses for
-	maxAdapters    = 8        // each has a fixed place on its board
+	MaxSerials     = 4        // what an ISA bus has addresses for
+	MaxAdapters    = 8        // each has a fixed place on its board
 	maxBytes       = 1 << 62  // of an image
 	maxMemory      = 4 * api.TiB
 	maxDelay       = 24 * 3600 // seconds
@@ -238,8 +238,8 @@ func (c *checker) memory() {
 }
 
 func (c *checker) serials() {
-	if len(c.spec.Serials) > maxSerials {
-		c.add("serials", "are %d; %d are the most", len(c.spec.Serials), maxSerials)
+	if len(c.spec.Serials) > MaxSerials {
+		c.add("serials", "are %d; %d are the most", len(c.spec.Serials), MaxSerials)
 	}
 	for i, line := range c.spec.Serials {
 		if line.LogSize < 64*api.KiB || line.LogSize > api.GiB {

@@ -175,8 +175,8 @@ func (c *checker) suits(field string, drive api.Drive, kind api.ControllerType) 
 }
 
 func (c *checker) adapters() {
-	if len(c.spec.Adapters) > maxAdapters {
-		c.add("adapters", "are %d; %d are the most", len(c.spec.Adapters), maxAdapters)
+	if len(c.spec.Adapters) > MaxAdapters {
+		c.add("adapters", "are %d; %d are the most", len(c.spec.Adapters), MaxAdapters)
 	}
 	macs := map[string]int{}
 	for i, adapter := range c.spec.Adapters {
