@@ -60,10 +60,25 @@ func (img *image) take(n int64) (int64, error) {
 	}
 	for c := first; c < first+n; c++ {
 		if err := img.refs.set(c, 1); err != nil {
+			img.untake(first<<img.clusterBits, c-first)
 			return 0, err
 		}
 	}
 	return first << img.clusterBits, nil
+}
+
+// untake gives back n clusters that were taken and that nothing ever pointed to.
+// What cannot be given back is a leak.
+func (img *image) untake(off, n int64) {
+	first := off >> img.clusterBits
+	for c := first; c < first+n; c++ {
+		if img.refs.set(c, 0) != nil {
+			n = c - first
+		}
+	}
+	if n > 0 {
+		img.alloc.offer(clusters{first: first, count: n})
+	}
 }
 
 // takeFree finds n clusters in a row that were given back; 0 if there are none.
@@ -187,11 +202,26 @@ func (img *image) addBlock(index int64) error {
 	if err := img.writeTable(img.refs.blocks, off, make([]byte, img.clusterSize())); err != nil {
 		return err
 	}
-	if err := img.refs.table.put(img.h.refTableOffset+index*8, 8, uint64(off)); err != nil {
+	err := img.countBlock(index, off)
+	if err == nil {
+		err = img.refs.table.put(img.h.refTableOffset+index*8, 8, uint64(off))
+	}
+	if err != nil {
+		img.refs.blocks.drop(off, img.clusterSize())
 		return err
 	}
 	a.tail++
-	return img.refs.set(own, 1)
+	return nil
+}
+
+// countBlock counts the use of a refcount block that is to be, at off.
+func (img *image) countBlock(index, off int64) error {
+	own := off >> img.clusterBits
+	if own/img.refs.perBlock != index {
+		return img.refs.set(own, 1)
+	}
+	at, width, shift := img.refs.where(off, own)
+	return img.refs.blocks.put(at, width, 1<<shift)
 }
 
 // writeTable writes the first content of a table; nothing points to it yet.

@@ -267,9 +267,13 @@ func (c *compaction) lowerCluster(at int64) error {
 	if err := c.copy(e.host(), to, img.clusterSize()); err != nil {
 		return err
 	}
+	moved := e
+	moved.word = e.word&^offsetMask | uint64(to)
+	if err := img.setEntry(at, moved); err != nil {
+		return err
+	}
 	img.giveUpEntry(e, false)
-	e.word = e.word&^offsetMask | uint64(to)
-	return img.setEntry(at, e)
+	return nil
 }
 
 // lowerBlob moves a compressed cluster.
@@ -293,8 +297,11 @@ func (c *compaction) lowerBlob(at int64, e entry) error {
 	if err := c.copy(off, to, n); err != nil {
 		return err
 	}
+	if err := img.setEntry(at, img.compressedEntry(to, n)); err != nil {
+		return err
+	}
 	img.giveUpEntry(e, false)
-	return img.setEntry(at, img.compressedEntry(to, n))
+	return nil
 }
 
 // takeBytes finds room for a compressed cluster, behind the one before it if that
@@ -347,8 +354,11 @@ func (c *compaction) lowerL2(table, off int64) error {
 	if err := img.writeTable(img.tables, to, content); err != nil {
 		return err
 	}
+	if err := img.tables.put(img.l1Offset+off/img.h.l2Span()*8, 8, uint64(to)|flagCopied); err != nil {
+		return err
+	}
 	img.giveUp(clusters{first: table >> img.clusterBits, count: 1})
-	return img.tables.put(img.l1Offset+off/img.h.l2Span()*8, 8, uint64(to)|flagCopied)
+	return nil
 }
 
 // lowerTables moves refcount blocks, and the L1 and refcount tables if they fit
@@ -393,8 +403,11 @@ func (c *compaction) lowerBlock(index, block int64) error {
 	if err := c.copy(block, to, img.clusterSize()); err != nil {
 		return err
 	}
+	if err := img.refs.table.put(img.h.refTableOffset+index*8, 8, uint64(to)); err != nil {
+		return err
+	}
 	img.giveUp(clusters{first: block >> img.clusterBits, count: 1})
-	return img.refs.table.put(img.h.refTableOffset+index*8, 8, uint64(to))
+	return nil
 }
 
 // row finds n free clusters in a row below limit, and takes them; 0 if there

@@ -1,6 +1,7 @@
 package qcow2
 
 import (
+	"bytes"
 	"errors"
 	"math/bits"
 
@@ -197,14 +198,12 @@ func (p *plan) usedClusters() int64 {
 
 // firstCluster is the header with its extensions and the parent's name.
 func (p *plan) firstCluster() ([]byte, error) {
-	return composeHeader(&p.h, nil, p.extensions, p.backing.name)
+	return composeHeader(&p.h, p.extensions, p.backing.name)
 }
 
-// composeHeader makes the first cluster. rest is what the fixed part has
-// beyond what we know.
-func composeHeader(h *header, rest []byte, extensions []extension, backingName string) ([]byte, error) {
+// composeHeader makes the first cluster.
+func composeHeader(h *header, extensions []extension, backingName string) ([]byte, error) {
 	out := make([]byte, h.length)
-	copy(out, rest)
 	tail := encodeExtensions(extensions)
 	h.backingOffset, h.backingLen = 0, 0
 	if backingName != "" {
@@ -231,6 +230,7 @@ func (img *image) lay(p *plan, first []byte) error {
 	if _, err := img.file.WriteAt(first, 0); err != nil {
 		return err
 	}
+	img.first = bytes.Clone(first[:headerSector])
 	for _, z := range [][2]int64{{cs, h.l1Offset}, {h.l1Offset, used * cs}} {
 		for off := z[0]; off < z[1]; off += cs {
 			if _, err := img.file.WriteAt(make([]byte, cs), off); err != nil {

@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"cmp"
+	"context"
 	"encoding/hex"
 	"fmt"
 	"iter"
@@ -13,7 +14,7 @@ import (
 
 // Dump yields the fields of the header, its extensions, and what the tables
 // hold in short.
-func (img *image) Dump() iter.Seq2[disk.Field, error] {
+func (img *image) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		fields := img.dumpHeader()
 		fields = append(fields, img.dumpExtensions()...)

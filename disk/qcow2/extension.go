@@ -37,7 +37,7 @@ func decodeExtensions(p []byte, from, end int64) ([]extension, error) {
 		if n > end-at-8 {
 			return nil, disk.Corrupt(formatName, at, "a header extension (type %#x) of %d bytes where %d are left", kind, n, end-at-8)
 		}
-		all = append(all, extension{kind, at + 8, p[at+8 : at+8+n]})
+		all = append(all, extension{kind, at + 8, bytes.Clone(p[at+8 : at+8+n])})
 		at += 8 + (n+7)&^7
 	}
 	return all, nil

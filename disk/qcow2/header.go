@@ -23,6 +23,8 @@ const (
 	maxRefTable    = 8 << 20  // QEMU's QCOW_MAX_REFTABLE_SIZE
 	maxSnapshots   = 65536    // QEMU's QCOW_MAX_SNAPSHOTS
 	maxDiskSize    = 1 << 62
+
+	headerSector = 512 // what a power cut leaves as it was or as it was to be
 )
 
 // Incompatible features (spec, "Header", bytes 72-79).
@@ -238,7 +240,7 @@ func (h *header) encode(p []byte) {
 	be.PutUint64(p[88:], h.autoclear)
 	be.PutUint32(p[96:], h.refcountOrder)
 	be.PutUint32(p[100:], h.length)
-	if h.length > headerV3 {
+	if h.length > headerV3 && len(p) > headerV3 {
 		p[104] = h.compression
 	}
 }

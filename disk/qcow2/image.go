@@ -1,6 +1,7 @@
 package qcow2
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -25,6 +26,8 @@ type image struct {
 
 	layout
 	h          header
+	first      []byte // the file's first sector, as it is or is to be
+	stale      bool   // a write of it failed: the file may have it as it was or was to be; under writing
 	extensions []extension
 	backing    backing
 	snapshots  []snapshot
@@ -85,12 +88,15 @@ func load(file disk.File) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	first, err := disk.ReadFull(file, 0, min(size, 1<<maxClusterBits), formatName, "header")
+	first, err := disk.ReadFull(file, 0, min(size, headerSector), formatName, "header")
 	if err != nil {
 		return nil, err
 	}
 	h, err := decodeHeader(first)
 	if err != nil {
+		return nil, err
+	}
+	if first, err = disk.ReadFull(file, 0, min(size, h.clusterSize()), formatName, "first cluster"); err != nil {
 		return nil, err
 	}
 	end := min(int64(len(first)), h.clusterSize())
@@ -109,6 +115,7 @@ func load(file disk.File) (*image, error) {
 		return nil, err
 	}
 	img := assemble(file, h)
+	img.first = bytes.Clone(first[:min(len(first), headerSector)])
 	img.extensions = extensions
 	if err := img.loadBacking(first); err != nil {
 		return nil, err

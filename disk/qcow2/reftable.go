@@ -43,29 +43,31 @@ func (img *image) layRefTable(content []byte, blocks, table int64) error {
 func (img *image) switchRefTable(off, length, tail int64) error {
 	h, a := &img.h, &img.alloc
 	oldOffset, oldLen := h.refTableOffset, h.refTableLen
-	img.refs.table.dropAll()
 	h.refTableOffset, h.refTableLen = off, uint32(length)
-	back := func(err error) error {
+	if err := img.countFresh(a.tail, tail); err != nil {
 		h.refTableOffset, h.refTableLen = oldOffset, oldLen
+		img.refs.table.drop(off, length<<img.clusterBits)
+		img.refs.blocks.drop(a.tail<<img.clusterBits, (tail-a.tail)<<img.clusterBits)
 		return err
 	}
-	for c := a.tail; c < tail; c++ {
-		if err := img.refs.set(c, 1); err != nil {
-			return back(err)
-		}
-	}
-	if err := img.refs.flushBlocks(); err != nil {
-		return back(err)
-	}
-	if err := img.file.Sync(); err != nil {
-		return back(err)
-	}
-	if err := img.writeHeader(); err != nil {
-		return err
-	}
+	// From here on there is no way back: the header may name the new table.
+	img.refs.table.drop(oldOffset, int64(oldLen)<<img.clusterBits)
 	a.tail = tail
 	if oldOffset != 0 {
 		img.giveUp(clusters{first: oldOffset >> img.clusterBits, count: int64(oldLen)})
 	}
-	return nil
+	return img.writeHeader()
+}
+
+// countFresh gives each cluster of a row that nobody has its first use, durably.
+func (img *image) countFresh(from, to int64) error {
+	for c := from; c < to; c++ {
+		if err := img.refs.set(c, 1); err != nil {
+			return err
+		}
+	}
+	if err := img.refs.flushBlocks(); err != nil {
+		return err
+	}
+	return img.file.Sync()
 }

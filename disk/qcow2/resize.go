@@ -135,6 +135,10 @@ func (img *image) cut(table int64, copied bool, off, end int64) error {
 
 // cutShared forgets a whole table that a snapshot uses, too.
 func (img *image) cutShared(table, off int64) error {
+	if err := img.tables.put(img.l1Offset+off/img.h.l2Span()*8, 8, 0); err != nil {
+		return err
+	}
+	img.giveUp(clusters{first: table >> img.clusterBits, count: 1})
 	for at := table; at < table+img.clusterSize(); at += img.h.entryBytes() {
 		e, err := img.entryAt(at)
 		if err != nil {
@@ -144,10 +148,6 @@ func (img *image) cutShared(table, off int64) error {
 			img.giveUpEntry(e, false)
 		}
 	}
-	if err := img.tables.put(img.l1Offset+off/img.h.l2Span()*8, 8, 0); err != nil {
-		return err
-	}
-	img.giveUp(clusters{first: table >> img.clusterBits, count: 1})
 	return nil
 }
 
@@ -265,13 +265,28 @@ func (img *image) growBitmap(b *bitmap, need int64) error {
 	if err := img.sync(); err != nil {
 		return err
 	}
-	place := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(nil, uint64(fresh)), uint32(need))
-	if _, err := img.file.WriteAt(place, b.at); err != nil {
+	if err := img.moveBitmap(b, fresh, need); err != nil {
+		b.flags |= bitmapInUse // which table the directory names nobody knows, so it stays out of date
 		return err
 	}
 	if b.tableSize > 0 {
 		img.giveUp(clusters{first: b.tableOffset >> img.clusterBits, count: (b.tableSize*8 + cs - 1) >> img.clusterBits})
 	}
 	b.tableOffset, b.tableSize = fresh, need
+	return nil
+}
+
+// moveBitmap makes the directory name a longer table of a bitmap, durably. Its
+// place and its length may lie in two sectors: the longer table is good for both lengths.
+func (img *image) moveBitmap(b *bitmap, off, entries int64) error {
+	if _, err := img.file.WriteAt(binary.BigEndian.AppendUint64(nil, uint64(off)), b.at); err != nil {
+		return err
+	}
+	if err := img.file.Sync(); err != nil {
+		return err
+	}
+	if _, err := img.file.WriteAt(binary.BigEndian.AppendUint32(nil, uint32(entries)), b.at+8); err != nil {
+		return err
+	}
 	return img.file.Sync()
 }

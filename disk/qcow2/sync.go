@@ -36,6 +36,11 @@ func (img *image) sync() error {
 	if err := img.file.Sync(); err != nil {
 		return err
 	}
+	if img.stale {
+		if err := img.writeHeader(); err != nil {
+			return err
+		}
+	}
 	for _, c := range []*cache{img.refs.table, img.tables} {
 		if c.soiled() == 0 {
 			continue
@@ -96,12 +101,11 @@ func (img *image) releasePending() error {
 	img.codec.recent.forget()
 	pending := img.alloc.pending
 	img.alloc.pending = nil
+	var failed error
 	for _, r := range pending {
-		if err := img.release1(r); err != nil {
-			return err
-		}
+		failed = errors.Join(failed, img.release1(r))
 	}
-	return nil
+	return failed
 }
 
 // release1 takes one use from each cluster of a row.
@@ -132,17 +136,19 @@ func (img *image) release1(r clusters) error {
 }
 
 // writeHeader writes the fixed part of the header, durably. It is less than a
-// sector, so that a power cut leaves the old or the new.
+// sector, so that a power cut leaves the old or the new. When it fails nobody knows
+// which of them the file has; the next sync writes what is right then.
 func (img *image) writeHeader() error {
-	p := make([]byte, img.h.length)
-	if _, err := img.file.ReadAt(p, 0); err != nil && !isEOF(err) {
+	img.h.encode(img.first)
+	img.stale = true
+	if _, err := img.file.WriteAt(img.first, 0); err != nil {
 		return err
 	}
-	img.h.encode(p)
-	if _, err := img.file.WriteAt(p[:min(len(p), 512)], 0); err != nil {
+	if err := img.file.Sync(); err != nil {
 		return err
 	}
-	return img.file.Sync()
+	img.stale = false
+	return nil
 }
 
 // touch makes the header ready for writing, before the first change: what we
@@ -165,8 +171,8 @@ func (img *image) touch() error {
 	clean := img.h
 	clean.autoclear &= autoclearKnown
 	clean.incompatible &^= incompatDirty
-	if clean != img.h { // readers look at the header all the time: it is set only when it changes
-		img.h = clean
+	if clean != img.h || img.stale {
+		img.setHeader(clean)
 		if err := img.writeHeader(); err != nil {
 			return err
 		}

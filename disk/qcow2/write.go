@@ -13,8 +13,10 @@ func (img *image) WriteAt(p []byte, off int64) (int, error) {
 	if !img.canWrite {
 		return 0, disk.ErrReadOnly
 	}
-	if done, err := img.writeInPlace(p, off); done || err != nil {
-		return len(p), err
+	if done, err := img.writeInPlace(p, off); err != nil {
+		return 0, err
+	} else if done {
+		return len(p), nil
 	}
 	img.writing.Lock()
 	defer img.writing.Unlock()
@@ -158,22 +160,30 @@ func (img *image) ownTable(off int64) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	content := make([]byte, img.clusterSize())
-	if old != 0 {
-		if content, err = img.readTable(old); err != nil {
-			return 0, err
-		}
-	}
-	if err := img.writeTable(img.tables, fresh, content); err != nil {
-		return 0, err
-	}
-	if err := img.tables.put(img.l1Offset+index*8, 8, uint64(fresh)|flagCopied); err != nil {
+	if err := img.startTable(fresh, old, img.l1Offset+index*8); err != nil {
+		img.untake(fresh, 1)
 		return 0, err
 	}
 	if old != 0 {
 		img.giveUp(clusters{first: old >> img.clusterBits, count: 1})
 	}
 	return fresh, nil
+}
+
+// startTable writes an L2 table to fresh, a copy of old if that is not 0, and
+// makes the L1 entry at an offset point to it.
+func (img *image) startTable(fresh, old, entry int64) error {
+	content := make([]byte, img.clusterSize())
+	if old != 0 {
+		var err error
+		if content, err = img.readTable(old); err != nil {
+			return err
+		}
+	}
+	if err := img.writeTable(img.tables, fresh, content); err != nil {
+		return err
+	}
+	return img.tables.put(entry, 8, uint64(fresh)|flagCopied)
 }
 
 // readTable is the content of an L2 table, with what waits to be written.
@@ -241,6 +251,9 @@ func (img *image) writeFresh(table int64, p []byte, off int64) (int64, error) {
 	before := in % img.fillUnit(first)
 	after := -(in + n) & (img.fillUnit(last) - 1)
 	if err := img.writeFilled(p[:n], off, host+in, before, after); err != nil {
+		if !img.dataFile {
+			img.untake(host, count)
+		}
 		return 0, err
 	}
 	return n, img.pointFresh(table, off, n, host, old)
