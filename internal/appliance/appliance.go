@@ -94,10 +94,10 @@ type Disk struct {
 	Compression string
 	// Encryption is the ID of the key that the content is encrypted by, or empty.
 	Encryption string
-	// Parent is the File of the disk that this one is the difference to, where
-	// the description says so; formats with parents of their own say it
-	// themselves.
-	Parent string
+	// Parents are the files that this one is the difference to, the nearest
+	// first, where the description says so; formats with parents of their own
+	// find them by themselves.
+	Parents []string
 }
 
 // Start is when a machine of a collection starts and stops.

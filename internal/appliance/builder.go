@@ -110,9 +110,9 @@ func controllerName(kind api.ControllerType, n int) string {
 }
 
 // Drive adds a drive on a port of a controller that was added, and the content
-// that it has; content's Drive is filled in, and a content that is the zero
-// value leaves the drive empty. A negative port is any. It returns the drive's name.
-func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content Disk) string {
+// that it has; its Drive is filled in, and nil
+// leaves the drive empty. A negative port is any. It returns the drive's name.
+func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content *Disk) string {
 	drive := api.Drive{Kind: kind, Controller: controller, Name: b.driveName(kind)}
 	if port >= 0 {
 		drive.Port = &port
@@ -121,14 +121,14 @@ func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content
 	if kind == api.Optical {
 		drive.Mode = api.ReadOnly
 	}
-	if kind == api.Disk {
-		drive.Size = api.Size(content.Size)
+	if content != nil {
+		if kind == api.Disk {
+			drive.Size = api.Size(content.Size)
+		}
+		content.Drive = drive.Name
+		b.m.Disks = append(b.m.Disks, *content)
 	}
 	b.m.Spec.Drives = append(b.m.Spec.Drives, drive)
-	if content != (Disk{}) {
-		content.Drive = drive.Name
-		b.m.Disks = append(b.m.Disks, content)
-	}
 	return drive.Name
 }
 

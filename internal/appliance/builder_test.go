@@ -29,7 +29,7 @@ func TestWhateverIsDescribedBecomesAValidSpec(t *testing.T) {
 			kind := rapid.SampledFrom(kinds).Draw(t, "controller")
 			name := b.Controller(kind)
 			for range rapid.IntRange(0, 3).Draw(t, "drives") {
-				b.Drive(api.Disk, name, rapid.IntRange(-1, 40).Draw(t, "port"), appliance.Disk{File: "a.vmdk", Size: 1 << 20})
+				b.Drive(api.Disk, name, rapid.IntRange(-1, 40).Draw(t, "port"), &appliance.Disk{File: "a.vmdk", Size: 1 << 20})
 				disks++
 			}
 		}

@@ -9,7 +9,7 @@ import (
 // Locate finds the file that a description in the directory dir of files
 // refers to: by a relative path, or, where it was written on another computer
 // ("C:\VMs\a.vmdk", "[datastore1] web/a.vmdk", "/vmfs/volumes/…/a.vmdk"), by its
-// last part beside the description. It returns the name within files; found is
+// last part, or its last two, beside the description. It returns the name within files; found is
 // false, and the name is that last part, when there is none.
 //
 // Nothing outside of files is ever named.
@@ -18,12 +18,15 @@ func Locate(files fs.FS, dir, ref string) (name string, found bool) {
 	if _, rest, ok := strings.Cut(ref, "] "); ok && strings.HasPrefix(ref, "[") {
 		ref = rest
 	}
-	base := path.Base(path.Clean("/" + ref))
-	for _, name := range []string{path.Join(dir, ref), path.Join(dir, base)} {
-		if !path.IsAbs(ref) && fs.ValidPath(name) || path.Base(name) == base && fs.ValidPath(name) {
-			if info, err := fs.Stat(files, name); err == nil && name != dir && (info.Mode().IsRegular() || info.IsDir()) {
-				return name, true
-			}
+	whole := path.Clean("/" + ref)
+	base := path.Base(whole)
+	for _, tail := range []string{ref, path.Join(path.Base(path.Dir(whole)), base), base} {
+		name := path.Join(dir, tail)
+		if name == dir || name == "." || !fs.ValidPath(name) {
+			continue
+		}
+		if info, err := fs.Stat(files, name); err == nil && (info.Mode().IsRegular() || info.IsDir()) {
+			return name, true
 		}
 	}
 	return base, false

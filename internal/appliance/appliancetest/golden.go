@@ -142,7 +142,7 @@ func content(disks []appliance.Disk, drive string) string {
 			var fields map[string]any
 			_ = json.Unmarshal(text, &fields)
 			for key, value := range fields {
-				if value == "" || value == 0.0 {
+				if value == "" || value == 0.0 || value == nil {
 					delete(fields, key)
 				}
 			}

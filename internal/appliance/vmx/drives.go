@@ -136,7 +136,7 @@ func (r *reader) drive(at node, controller string) {
 }
 
 // content is what a disk's file holds.
-func (r *reader) content(what, file string) appliance.Disk {
+func (r *reader) content(what, file string) *appliance.Disk {
 	name, found := appliance.Locate(r.files, r.dir, file)
 	if !found {
 		r.Notef("disk "+what, "its file %s is not here", file)
@@ -145,19 +145,19 @@ func (r *reader) content(what, file string) appliance.Disk {
 	if ext := strings.ToLower(path.Ext(name)); ext != ".vmdk" {
 		format = ""
 	}
-	return appliance.Disk{File: name, Format: format}
+	return &appliance.Disk{File: name, Format: format}
 }
 
 // optical adds an optical drive, with the image that was in it if that is here.
 func (r *reader) optical(at node, controller string, port int, kind, file string) {
-	content := appliance.Disk{}
+	var content *appliance.Disk
 	if strings.EqualFold(file, "emptyBackingString") { // ESX writes it so
 		file = ""
 	}
 	image := strings.Contains(kind, "image") || strings.HasSuffix(strings.ToLower(file), ".iso")
 	switch name, found := appliance.Locate(r.files, r.dir, file); {
 	case image && found:
-		content = appliance.Disk{File: name, Format: "raw"}
+		content = &appliance.Disk{File: name, Format: "raw"}
 	case image && file != "":
 		r.Notef("optical drive "+at.String(), "the image %s that was in it is not here; it is empty", file)
 	case file != "" && !strings.EqualFold(file, "auto detect"):
@@ -173,11 +173,11 @@ func (r *reader) floppies() error {
 		if !r.config.flag(key + "present") {
 			continue
 		}
-		content := appliance.Disk{}
+		var content *appliance.Disk
 		file := r.config.text(key + "fileName")
 		if strings.EqualFold(r.config.text(key+"fileType"), "file") && file != "" {
 			if name, found := appliance.Locate(r.files, r.dir, file); found {
-				content = appliance.Disk{File: name, Format: "raw"}
+				content = &appliance.Disk{File: name, Format: "raw"}
 			} else {
 				r.Notef(fmt.Sprintf("floppy drive %d", n), "the image %s that was in it is not here; it is empty", file)
 			}

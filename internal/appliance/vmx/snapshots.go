@@ -83,7 +83,7 @@ func (r *reader) snapshot(m *appliance.Machine, c config, key string) (appliance
 		}
 		content := r.content(place+" in snapshot "+s.Name, file)
 		content.Drive = drive
-		s.Disks = append(s.Disks, content)
+		s.Disks = append(s.Disks, *content)
 	}
 	return s, nil
 }
