@@ -1,4 +1,4 @@
-package grain
+package deflate
 
 import (
 	"math/bits"

@@ -1,18 +1,17 @@
-package grain
+package deflate
 
 import (
 	"encoding/binary"
 	"math/bits"
 )
 
-// Finding matches for deflate, in a grain that is all in memory: chains of the
+// Finding matches for deflate, in content that is all in memory: chains of the
 // places with the same hash of four bytes, the newest first, and for matches of
 // three the newest place only.
 
 const (
 	window    = 1 << 15 // how far back a match may lie (RFC 1951, 3.2.5)
 	minMatch  = 3
-	maxMatch  = 258
 	hashBits  = 15
 	hash3Bits = 12
 
@@ -25,17 +24,19 @@ const (
 	farThree   = 4096 // a match of three farther away costs more than literals
 )
 
-// finder finds matches. Places are kept with base added, so that those of the
-// grain before need not be cleared.
+// finder finds matches. Places are kept with base added, so that those of
+// what was before need not be cleared.
 type finder struct {
 	head  [1 << hashBits]int32
 	head3 [1 << hash3Bits]int32
 	prev  [window]int32
 	base  int32
+	reach int32 // how far back matches may lie
 }
 
 // start forgets what was; n bytes come.
-func (f *finder) start(before, n int) {
+func (f *finder) start(before, n, reach int) {
+	f.reach = int32(reach)
 	f.base += int32(before) + window // nothing of it is within reach
 	if f.base < 0 || int(f.base)+n+2*window > 1<<31-1 || f.base == window {
 		f.base = window + 1
@@ -64,7 +65,7 @@ func (f *finder) longest(p []byte, i, length, depth int) (best, distance int) {
 	v := binary.LittleEndian.Uint32(p[i:])
 	chain, three := f.insert(v, i)
 	at := f.base + int32(i)
-	lowest := max(at-(window-1), f.base)
+	lowest := max(at-f.reach, f.base)
 	limit := min(len(p)-i, maxMatch)
 	if length >= limit {
 		return 0, 0

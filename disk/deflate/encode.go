@@ -1,4 +1,4 @@
-package grain
+package deflate
 
 import (
 	"encoding/binary"
@@ -20,10 +20,14 @@ type symbols struct {
 	extra     int // bits that are not coded
 }
 
-// deflater compresses grains, one at a time.
-type deflater struct {
+// Encoder encodes streams, one at a time. The zero Encoder is ready.
+type Encoder struct {
+	// Window is how far back matches may lie, in bytes, at most the 32768 that
+	// the format allows, which 0 stands for. It must not change.
+	Window int
+
 	finder finder
-	before int // length of the last grain
+	before int // length of what was encoded last
 	list   []token
 	codes  struct {
 		literals  [286]uint16
@@ -39,9 +43,44 @@ type deflater struct {
 	out writer
 }
 
-// deflate appends the compressed form of p to dst.
-func (d *deflater) deflate(dst, p []byte) []byte {
-	d.finder.start(d.before, len(p))
+// Encode appends the stream of p to dst: never much more than p.
+func (d *Encoder) Encode(dst, p []byte) []byte {
+	if Incompressible(p) {
+		return store(dst, p)
+	}
+	before := len(dst)
+	dst = d.compress(dst, p)
+	d.out.p = nil
+	if len(dst)-before > len(p)+5*(1+len(p)/65535) {
+		dst = store(dst[:before], p)
+	}
+	return dst
+}
+
+// store appends stored blocks (RFC 1951, 3.2.4).
+func store(dst, src []byte) []byte {
+	const most = 65535
+	for {
+		n := min(len(src), most)
+		final := byte(0)
+		if n == len(src) {
+			final = 1
+		}
+		dst = append(dst, final, byte(n), byte(n>>8), ^byte(n), ^byte(n>>8))
+		dst = append(dst, src[:n]...)
+		if src = src[n:]; final == 1 {
+			return dst
+		}
+	}
+}
+
+// compress appends the compressed form of p to dst.
+func (d *Encoder) compress(dst, p []byte) []byte {
+	reach := d.Window
+	if reach == 0 {
+		reach = window
+	}
+	d.finder.start(d.before, len(p), reach)
 	d.before = len(p)
 	d.list = d.finder.tokens(d.list[:0], p)
 	d.out = writer{p: dst}
@@ -134,7 +173,7 @@ func distanceSymbol(distance int) int {
 }
 
 // block writes a block with codes of its own (RFC 1951, 3.2.7).
-func (d *deflater) block(list []token, s *symbols, last bool) {
+func (d *Encoder) block(list []token, s *symbols, last bool) {
 	s.literals[256]++
 	codeLengths(d.sizes.literal[:], s.literals[:], maxCode)
 	codeLengths(d.sizes.dist[:], s.distances[:], maxCode)
@@ -151,7 +190,7 @@ func (d *deflater) block(list []token, s *symbols, last bool) {
 }
 
 // header writes the lengths of the codes.
-func (d *deflater) header() {
+func (d *Encoder) header() {
 	literals, distances := used(d.sizes.literal[:], 257), used(d.sizes.dist[:], 1)
 	all := append(d.sizes.all[:0], d.sizes.literal[:literals]...)
 	all = append(all, d.sizes.dist[:distances]...)
@@ -218,7 +257,7 @@ func runs(all []uint8, word func(symbol, more, n int)) {
 }
 
 // tokens writes what the block is made of.
-func (d *deflater) tokens(list []token) {
+func (d *Encoder) tokens(list []token) {
 	for _, t := range list {
 		if t < matchToken {
 			d.out.put(uint64(d.codes.literals[t]), uint(d.sizes.literal[t]))

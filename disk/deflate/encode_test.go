@@ -1,0 +1,203 @@
+package deflate
+
+import (
+	"bytes"
+	"compress/flate"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// decoded is what the standard library makes of a stream.
+func decoded(t interface{ Fatal(...any) }, q []byte) []byte {
+	p, err := io.ReadAll(flate.NewReader(bytes.NewReader(q)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// TestRepetitions encodes what is made of pieces of itself.
+func TestRepetitions(t *testing.T) {
+	var e Encoder
+	rapid.Check(t, func(t *rapid.T) {
+		p := rapid.SliceOfN(rapid.Byte(), 1, 300).Draw(t, "start")
+		for range rapid.IntRange(0, 200).Draw(t, "pieces") {
+			at := rapid.IntRange(0, len(p)-1).Draw(t, "at")
+			n := rapid.IntRange(1, 700).Draw(t, "length")
+			for range n { // byte by byte, so that it may overlap itself
+				p = append(p, p[at])
+				at++
+			}
+			if rapid.Bool().Draw(t, "literal") {
+				p = append(p, rapid.Byte().Draw(t, "byte"))
+			}
+		}
+		q := e.Encode(nil, p)
+		if !bytes.Equal(decoded(t, q), p) {
+			t.Fatalf("%d bytes became %d and came back otherwise", len(p), len(q))
+		}
+	})
+}
+
+// TestPlacesStartAnew goes over the end of the numbers that places have.
+func TestPlacesStartAnew(t *testing.T) {
+	d := &Encoder{}
+	d.finder.base = math.MaxInt32 - 400000
+	p := bytes.Repeat([]byte("abcdefghij0123456789"), 3000)
+	for i := range 12 {
+		p[i] ^= 0x55
+		if got := decoded(t, d.Encode(nil, p)); !bytes.Equal(got, p) {
+			t.Fatalf("grain %d came back otherwise", i)
+		}
+	}
+	if d.finder.base > math.MaxInt32/2 {
+		t.Error("the numbers did not begin anew")
+	}
+}
+
+// TestLongCodes makes frequencies of which Huffman's codes are too long.
+func TestLongCodes(t *testing.T) {
+	var frequencies [286]uint32
+	a, b := uint32(1), uint32(1)
+	for i := range 40 {
+		frequencies[i] = a
+		a, b = b, a+b
+	}
+	for _, limit := range []int{7, maxCode} {
+		var lengths [286]uint8
+		codeLengths(lengths[:], frequencies[:], limit)
+		sum := 0
+		for i, l := range lengths {
+			if int(l) > limit || (l > 0) != (i < 40) {
+				t.Errorf("limit %d: symbol %d has a code of %d", limit, i, l)
+			}
+			if l > 0 {
+				sum += 1 << (limit - int(l))
+			}
+		}
+		if sum != 1<<limit {
+			t.Errorf("limit %d: the code is not complete: %d of %d", limit, sum, 1<<limit)
+		}
+	}
+}
+
+// TestSizes compares sizes with the standard library's, whose level 6 is
+// zlib's: of text of few words it finds longer matches, as it looks at more.
+func TestSizes(t *testing.T) {
+	var e Encoder
+	var text bytes.Buffer
+	r := rand.New(rand.NewPCG(1, 2))
+	words := strings.Fields("grain table directory sector descriptor the of a is lies where it begins and how many there are in each file")
+	for text.Len() < 65536 {
+		for range 3 + r.IntN(9) {
+			text.WriteString(words[min(r.IntN(len(words)), r.IntN(len(words)))] + " ")
+		}
+		fmt.Fprintf(&text, "at %#x.\n", r.IntN(1<<20))
+	}
+	p := text.Bytes()[:65536]
+	if q, peer := e.Encode(nil, p), compressed(t, p, 6); len(q) > len(peer)+len(peer)/8 {
+		t.Errorf("ours takes %d bytes, level 6 %d", len(q), len(peer))
+	}
+}
+
+// TestRoundTrip encodes what rapid thinks of behind what is there, and decodes
+// it with our decoder and the standard library's.
+func TestRoundTrip(t *testing.T) {
+	var e Encoder
+	var d Decoder
+	rapid.Check(t, func(t *rapid.T) {
+		p := noise(rapid.Byte().Draw(t, "seed"), rapid.IntRange(0, 70000).Draw(t, "n"))
+		if mask := rapid.Byte().Draw(t, "mask"); rapid.Bool().Draw(t, "masked") {
+			for i := range p {
+				p[i] &= mask
+			}
+		}
+		q := e.Encode([]byte("before"), p)
+		if !bytes.HasPrefix(q, []byte("before")) {
+			t.Fatal("what was there is gone")
+		}
+		q = append(q[6:], "padding"...)
+		got := make([]byte, len(p))
+		if n, used, err := d.Decode(got, q); n != len(p) || used != len(q)-7 || err != nil || !bytes.Equal(p, got) {
+			t.Fatalf("decoded %d of %d bytes from %d: %v", n, len(p), used, err)
+		}
+		if !bytes.Equal(p, decoded(t, q)) {
+			t.Fatal("the standard library decoded it otherwise")
+		}
+	})
+}
+
+// TestWindow sees to it that no match lies farther back than is allowed: what
+// comes again behind more than the window is not found.
+func TestWindow(t *testing.T) {
+	for _, window := range []int{1 << 12, 1 << 15} {
+		e := Encoder{Window: window}
+		for _, gap := range []int{window / 2, window, window + 1, 2 * window} {
+			once := noise(9, 2000)
+			p := append(bytes.Clone(once), bytes.Repeat([]byte("abcdefgh"), (gap-len(once)+7)/8)...)
+			p = append(p[:gap], once...)
+			q := e.Encode(nil, p)
+			if !bytes.Equal(decoded(t, q), p) {
+				t.Fatalf("window %d, gap %d: it came back otherwise", window, gap)
+			}
+			if found := len(q) < 3500; found != (gap <= window) {
+				t.Errorf("window %d: what comes again behind %d bytes took %d", window, gap, len(q))
+			}
+		}
+	}
+}
+
+func TestIncompressible(t *testing.T) {
+	p := noise(1, 65536)
+	if !Incompressible(p) {
+		t.Error("noise was taken for compressible")
+	}
+	if twice := append(bytes.Clone(p[:32700]), p[:32700]...); Incompressible(twice) {
+		t.Error("noise that repeats was taken for incompressible")
+	}
+	for i := range p {
+		p[i] &= 0x7f
+	}
+	if Incompressible(p) {
+		t.Error("seven bits a byte were taken for incompressible")
+	}
+	var e Encoder
+	if q := e.Encode(nil, noise(2, 65536)); len(q) > 65536+10 {
+		t.Errorf("noise became %d bytes", len(q))
+	}
+}
+
+// FuzzEncode encodes anything, and has the standard library decode it.
+func FuzzEncode(f *testing.F) {
+	for _, p := range samples()[:8] {
+		f.Add(p, false)
+		f.Add(p, true)
+	}
+	wide, narrow := Encoder{}, Encoder{Window: 1 << 12}
+	f.Fuzz(func(t *testing.T, p []byte, window bool) {
+		e := &wide
+		if window {
+			e = &narrow
+		}
+		if q := e.Encode(nil, p); !bytes.Equal(decoded(t, q), p) {
+			t.Fatalf("%d bytes became %d and came back otherwise", len(p), len(q))
+		}
+	})
+}
+
+func BenchmarkEncode(b *testing.B) {
+	var e Encoder
+	p := text(1, 65536)
+	dst := make([]byte, 0, 70000)
+	b.SetBytes(65536)
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = e.Encode(dst, p)
+	}
+}
