@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/panalvm/panal/disk"
@@ -30,12 +31,40 @@ func (p Place) Chain(name string, o OpenOptions) ([]Link, error) {
 		return []Link{{name, disk.Describe(alone)}}, err
 	}
 	defer img.Close()
+	links := linksOf(img, names)
+	links[0].Name = name
+	return links, nil
+}
+
+// OpenLinks opens an image as Open does, and describes it and its parents, the
+// image first. Their names are paths, absolute and without symbolic links
+// where an image was named by a person.
+func (p Place) OpenLinks(name string, o OpenOptions) (disk.Image, []Link, error) {
+	img, names, err := p.openNamed(name, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return img, linksOf(img, names), nil
+}
+
+func linksOf(img disk.Image, names map[disk.Image]string) []Link {
 	var links []Link
 	for at := img; at != nil; at = disk.Parent(at) {
 		links = append(links, Link{names[at], disk.Describe(at)})
 	}
-	links[0].Name = name
-	return links, nil
+	return links
+}
+
+// Paths are the files that the image of the link consists of.
+func (l Link) Paths() []string {
+	paths := []string{l.Name}
+	for _, part := range l.Info.Files {
+		if !filepath.IsAbs(part) {
+			part = filepath.Join(filepath.Dir(l.Name), part)
+		}
+		paths = append(paths, part)
+	}
+	return paths
 }
 
 // openNamed opens an image and tells by what names the images of its chain

@@ -20,6 +20,9 @@ type Place struct {
 	Allow    []string  // directories that images may refer to, besides their own
 	Anywhere bool      // they may refer to any file
 	Stdin    io.Reader // what "-" is
+	// Through, when set, gives the files that an image is opened from in the
+	// place of those of the host, within the same bounds: to note which are opened.
+	Through func(*hostfs.FS) disk.FS
 
 	opened func(name string, img disk.Image) // as disk.Options.Opened
 }
@@ -46,7 +49,7 @@ func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 		return nil, err
 	}
 	files.Unlocked = o.Unlocked
-	options.FS = tarfs.Over(files)
+	options.FS = tarfs.Over(p.through(files))
 	img, err := disk.Open(path, options)
 	if err != nil {
 		return nil, err
@@ -55,6 +58,13 @@ func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 		return nil, errors.Join(err, img.Close())
 	}
 	return hasSnapshot(img, name, o.Snapshot)
+}
+
+func (p Place) through(files *hostfs.FS) disk.FS {
+	if p.Through == nil {
+		return files
+	}
+	return p.Through(files)
 }
 
 // hasSnapshot refuses an image that was to be opened in an earlier state and

@@ -41,6 +41,7 @@ type Spec struct {
 	Log   *os.File   // its standard output and error
 	Dir   string     // its working directory
 	User  *Identity  // nil for the daemon's own
+	Name  string     // what it is called in lists of processes; "" for its path
 }
 
 // Process is a program that runs, or ran.
@@ -55,6 +56,9 @@ type Process struct {
 // Start starts a program. It does not end when the daemon does.
 func Start(spec Spec) (*Process, error) {
 	command := exec.Command(spec.Path, spec.Args...)
+	if spec.Name != "" {
+		command.Args[0] = spec.Name
+	}
 	command.ExtraFiles = spec.Files
 	command.Stdout, command.Stderr = spec.Log, spec.Log
 	command.Dir = spec.Dir
@@ -92,6 +96,47 @@ func Find(pid int, mark string) (*Process, error) {
 	}
 	go p.watch()
 	return p, nil
+}
+
+// Handle is a handle of the process that another program can be given, which
+// makes a Process of it by [Held]. The caller closes it.
+func (p *Process) Handle() (*os.File, error) {
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return nil, ErrGone
+	}
+	var copied int
+	var failed error
+	if err := conn.Control(func(fd uintptr) {
+		copied, failed = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return nil, ErrGone
+	}
+	if failed != nil {
+		return nil, fmt.Errorf("copy the handle of process %d: %w", p.PID, failed)
+	}
+	return os.NewFile(uintptr(copied), "pidfd"), nil
+}
+
+// Held is the process of a handle that was handed over as a file descriptor,
+// which belongs to it then. Its PID is not known, and nothing is of how it ends.
+func Held(handle uintptr) *Process {
+	_ = unix.SetNonblock(int(handle), true) // as hold has it; on its way it may have lost that
+	p := &Process{pidfd: os.NewFile(handle, "pidfd"), done: make(chan struct{})}
+	go p.watch()
+	return p
+}
+
+// HasEnded tells whether the process has ended by now, also when Done is not
+// closed yet.
+func (p *Process) HasEnded() bool {
+	conn, err := p.pidfd.SyscallConn()
+	if err != nil {
+		return true
+	}
+	over := false
+	err = conn.Control(func(fd uintptr) { over = ended(fd) })
+	return err != nil || over
 }
 
 // Done is closed when the process has ended.

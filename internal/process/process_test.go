@@ -98,3 +98,32 @@ func TestMissingProgramIsAnError(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestHandlesTellOfTheEndToWhomeverHasThem(t *testing.T) {
+	p, err := Start(Spec{Path: "/bin/sleep", Args: []string{"60"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle, err := p.Handle()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer handle.Close()
+	copied, err := syscall.Dup(int(handle.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := Held(uintptr(copied))
+	if p.HasEnded() || held.HasEnded() {
+		t.Error("it has ended already")
+	}
+	if err := p.Kill(patience(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := held.Wait(patience(t)); err != nil || !held.HasEnded() || !p.HasEnded() {
+		t.Errorf("the end was not noticed: %v", err)
+	}
+	if _, err := p.Handle(); !errors.Is(err, ErrGone) {
+		t.Errorf("a handle of what is gone: %v", err)
+	}
+}
