@@ -95,9 +95,10 @@ type CreateRequest struct {
 
 // DiskSource is an image to make a drive of.
 type DiskSource struct {
-	Path   string    `json:"path" doc:"absolute path of the image"`
-	Mode   DriveMode `json:"mode,omitempty" enum:"overlay,own,readonly" doc:"default overlay; readonly for an ISO image"`
-	Format string    `json:"format,omitempty" doc:"found by the file's content when left out"`
+	Path     string    `json:"path" doc:"absolute path of the image"`
+	Mode     DriveMode `json:"mode,omitempty" enum:"overlay,own,readonly" doc:"default overlay; readonly for an ISO image"`
+	Format   string    `json:"format,omitempty" doc:"found by the file's content when left out"`
+	Snapshot string    `json:"snapshot,omitempty" doc:"an earlier state that the image holds, instead of its present one"`
 }
 
 // ChangeRequest changes single values of a spec.

@@ -1,4 +1,5 @@
-// Command panal runs virtual machines: it is the command line and the daemon.
+// Command panal runs virtual machines: it is the command line, the daemon, and
+// the image server that the daemon starts for machines.
 package main
 
 import (
@@ -7,12 +8,16 @@ import (
 
 	"github.com/panalvm/panal/internal/cli"
 	"github.com/panalvm/panal/internal/daemon"
+	"github.com/panalvm/panal/internal/imageserver"
 )
 
 // version is set when the program is built: see scripts/build.sh.
 var version = "0.0.0-dev"
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == imageserver.Command {
+		os.Exit(imageserver.Run()) // it answers to descriptors, not to a person: no command line is needed
+	}
 	os.Exit(run())
 }
 

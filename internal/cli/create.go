@@ -34,7 +34,9 @@ func (a *app) createCommand() *cobra.Command {
 Whatever is not said is chosen sensibly: the name from the image's, the
 architecture of the host, 2 CPUs and 2 GiB of memory, and a network adapter that
 reaches the outside. The image's format is found by its content: raw, qcow2,
-vdi, vmdk, vhd, vhdx or parallels.
+vdi, vmdk, vhd, vhdx, parallels or xva, differencing images included. It may be a
+member of an archive (app.ova/disk1.vmdk), a Parallels bundle, or an earlier
+state that the image holds (FILE,snapshot=ID).
 
 The original image is never written: changes go to a differencing image in the
 machine's folder, and the original must stay where it is. --disk FILE,mode=own
@@ -71,7 +73,7 @@ A forwarded port makes a port of the guest reachable on the host, by default on
 func (f *createFlags) register(c *cobra.Command) {
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&f.disks, "disk", nil, "a disk image: FILE[,mode=overlay|own|readonly][,format=FORMAT]; may be repeated")
+	flags.StringArrayVar(&f.disks, "disk", nil, "a disk image: FILE[,mode=overlay|own|readonly][,format=FORMAT][,snapshot=ID]; may be repeated")
 	flags.StringVar(&f.diskMode, "disk-mode", "", "the mode of disks that have none of their own")
 	flags.StringArrayVar(&f.newDisks, "new-disk", nil, "a new empty disk of this size; may be repeated")
 	flags.StringArrayVar(&f.cdroms, "cdrom", nil, "an ISO image in an optical drive; may be repeated")

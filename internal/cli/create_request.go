@@ -216,13 +216,14 @@ func (f *createFlags) diskSources() ([]api.DiskSource, error) {
 	return sources, nil
 }
 
-// parseDisk reads FILE[,mode=MODE][,format=FORMAT]. The options are looked for
+// parseDisk reads FILE[,mode=MODE][,format=FORMAT][,snapshot=ID]. The options are looked for
 // from the end, so that a file's name can hold commas.
 func parseDisk(text string) (api.DiskSource, error) {
 	var source api.DiskSource
 	options := map[string]func(string){
-		"mode":   func(value string) { source.Mode = api.DriveMode(value) },
-		"format": func(value string) { source.Format = value },
+		"mode":     func(value string) { source.Mode = api.DriveMode(value) },
+		"format":   func(value string) { source.Format = value },
+		"snapshot": func(value string) { source.Snapshot = value },
 	}
 	for {
 		comma := strings.LastIndexByte(text, ',')

@@ -44,12 +44,13 @@ func FuzzParseForward(f *testing.F) {
 
 func TestParseDisk(t *testing.T) {
 	tests := map[string]api.DiskSource{
-		"/a":                             {Path: "/a"},
-		"/a,mode=own":                    {Path: "/a", Mode: api.Own},
-		"/a,b,format=raw,mode=readonly":  {Path: "/a,b", Mode: api.ReadOnly, Format: "raw"},
-		"/a,size=3":                      {Path: "/a,size=3"},
-		"/dir/../b":                      {Path: "/b"},
-		"/mode=own,mode=overlay,trailer": {Path: "/mode=own,mode=overlay,trailer"},
+		"/a":                              {Path: "/a"},
+		"/a,mode=own":                     {Path: "/a", Mode: api.Own},
+		"/a,b,format=raw,mode=readonly":   {Path: "/a,b", Mode: api.ReadOnly, Format: "raw"},
+		"/a,snapshot=monday,mode=overlay": {Path: "/a", Mode: api.Overlay, Snapshot: "monday"},
+		"/a,size=3":                       {Path: "/a,size=3"},
+		"/dir/../b":                       {Path: "/b"},
+		"/mode=own,mode=overlay,trailer":  {Path: "/mode=own,mode=overlay,trailer"},
 	}
 	for text, want := range tests {
 		got, err := parseDisk(text)

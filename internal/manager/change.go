@@ -97,7 +97,7 @@ func (m *Manager) unedited(object inventory.Object) error {
 // changed in the machine's state.
 func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec api.Spec) (api.Machine, error) {
 	before := object.Value.Spec
-	if _, err := m.lookAtDrives(ctx, &spec, before.Drives); err != nil {
+	if _, err := lookAtDrives(&spec, before.Drives); err != nil {
 		return api.Machine{}, err
 	}
 	spec = machine.Complete(spec, m.defaults())
@@ -105,7 +105,7 @@ func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec
 		return api.Machine{}, err
 	}
 	object.Value.Spec = spec
-	files, err := m.makeNewDrives(ctx, &object.Value)
+	files, err := m.makeNewDrives(&object.Value)
 	if err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}

@@ -55,10 +55,10 @@ func (m *Manager) Create(ctx context.Context, request api.CreateRequest) (api.Ta
 func (m *Manager) plan(ctx context.Context, request api.CreateRequest) (api.Spec, error) {
 	spec := request.Spec
 	for _, disk := range request.Disks {
-		spec.Drives = append(spec.Drives, api.Drive{Source: disk.Path, Mode: disk.Mode, Format: disk.Format})
+		spec.Drives = append(spec.Drives, api.Drive{Source: disk.Path, Mode: disk.Mode, Format: disk.Format, Snapshot: disk.Snapshot})
 	}
 	spec, wrong := machine.Assign(spec, request.Set)
-	guessed, err := m.lookAtDrives(ctx, &spec, nil)
+	guessed, err := lookAtDrives(&spec, nil)
 	if err != nil {
 		return spec, err
 	}

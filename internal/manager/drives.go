@@ -21,20 +21,20 @@ import (
 // lookAtDrives looks at the images of the drives that are new, those that are
 // not among known: it fixes their formats, sizes and kinds. It returns the
 // firmware that the first disk seems to boot with, if it can tell.
-func (m *Manager) lookAtDrives(ctx context.Context, spec *api.Spec, known []api.Drive) (api.FirmwareType, error) {
+func lookAtDrives(spec *api.Spec, known []api.Drive) (api.FirmwareType, error) {
 	var firmware api.FirmwareType
 	spec.Drives = slices.Clone(spec.Drives)
 	for i := range spec.Drives {
 		drive := &spec.Drives[i]
 		if old := driveNamed(known, drive.Name); old != nil && old.Source == drive.Source {
-			drive.File, drive.Format, drive.Size = old.File, old.Format, old.Size
+			drive.File, drive.Format, drive.Snapshot, drive.Size = old.File, old.Format, old.Snapshot, old.Size
 			continue
 		}
 		drive.File = "" // the daemon's to say
 		if drive.Source == "" {
 			continue
 		}
-		guess, err := lookAt(ctx, drive)
+		guess, err := lookAt(drive)
 		if err != nil {
 			return "", err
 		}
@@ -45,28 +45,39 @@ func (m *Manager) lookAtDrives(ctx context.Context, spec *api.Spec, known []api.
 	return firmware, nil
 }
 
-func lookAt(ctx context.Context, drive *api.Drive) (media.Guess, error) {
+func lookAt(drive *api.Drive) (media.Guess, error) {
 	if !filepath.IsAbs(drive.Source) {
 		return media.Guess{}, problem.New(api.KindInvalid, "", "image %s: the path must be absolute", drive.Source)
 	}
 	drive.Source = filepath.Clean(drive.Source)
-	chain, err := media.Open(ctx, drive.Source, drive.Format)
+	chain, guess, err := media.Look(media.RefOf(*drive))
 	if err != nil {
-		return media.Guess{}, err
+		return guess, err
 	}
-	image := chain[0]
-	drive.Format, drive.Size = image.Format, image.Size
-	guess, err := media.GuessFrom(ctx, image)
-	if err != nil {
-		return guess, problem.New(api.KindUnreadable, "", "image %s: its first sectors cannot be read: %s", drive.Source, err)
-	}
+	drive.Format, drive.Size = chain[0].Format, chain[0].Size
 	if drive.Kind == "" {
 		drive.Kind = guess.Kind
 	}
 	if drive.Mode == "" && drive.Kind == api.Optical {
 		drive.Mode = api.ReadOnly
 	}
+	if drive.Mode == api.Own && drive.Snapshot == "" {
+		return guess, ownable(*drive, chain)
+	}
 	return guess, nil
+}
+
+// ownable tells whether a machine can have an image as its own: it is one file,
+// and can be written where it is put.
+func ownable(drive api.Drive, chain media.Chain) error {
+	switch {
+	case !chain.Movable():
+		return problem.New(api.KindUnsupported, "use it as an overlay, or make one file of it with `panal disk convert`",
+			"image %s is not one file, complete in itself, and cannot be moved in", drive.Source)
+	case chain.Plain():
+		return nil
+	}
+	return media.Writable(media.RefOf(drive))
 }
 
 func driveNamed(drives []api.Drive, name string) *api.Drive {
@@ -116,33 +127,28 @@ func (m *Manager) makeDrive(ctx context.Context, r *task.Run, dir folder.Folder,
 	if drive.Mode == api.Own && drive.Source != "" {
 		return m.moveIn(ctx, r, dir, record, drive)
 	}
-	return "", makeImage(ctx, dir, drive)
+	return "", makeImage(dir, drive)
 }
 
 // makeImage makes an empty image, or a differencing one over the drive's
 // source.
-func makeImage(ctx context.Context, dir folder.Folder, drive *api.Drive) error {
+func makeImage(dir folder.Folder, drive *api.Drive) error {
 	drive.File = filepath.Join(folder.Disks, drive.Name+".qcow2")
 	if drive.Source == "" {
 		drive.Format = "qcow2"
-		return media.CreateEmpty(ctx, dir.Path(drive.File), drive.Size)
+		return media.CreateEmpty(dir.Path(drive.File), drive.Size)
 	}
-	chain, err := media.Open(ctx, drive.Source, drive.Format)
-	if err != nil {
-		return err
-	}
-	return media.CreateOverlay(ctx, dir.Path(drive.File), chain[0])
+	return media.CreateOverlay(dir.Path(drive.File), media.RefOf(*drive))
 }
 
 // moveIn moves an image into the machine's folder.
 func (m *Manager) moveIn(ctx context.Context, r *task.Run, dir folder.Folder, record *inventory.Record, drive *api.Drive) (copied string, err error) {
-	chain, err := media.Open(ctx, drive.Source, drive.Format)
+	chain, err := media.Open(media.RefOf(*drive))
+	if err == nil {
+		err = ownable(*drive, chain)
+	}
 	if err != nil {
 		return "", err
-	}
-	if len(chain) > 1 || len(chain[0].Files) > 0 {
-		return "", problem.New(api.KindUnsupported, "use it as an overlay, or flatten it with qemu-img convert",
-			"image %s consists of several files, which cannot be moved in", drive.Source)
 	}
 	drive.File = filepath.Join(folder.Disks, drive.Name+"."+drive.Format)
 	step := movedImage{record.Spec.UUID, record.Folder, drive.Source, drive.File}
@@ -188,7 +194,7 @@ func (m *Manager) removeLeftovers(paths []string) {
 // They are small and quick to make, so this is no task; what was made is
 // removed again when one cannot be; otherwise it is returned, for the caller to
 // remove if the change fails.
-func (m *Manager) makeNewDrives(ctx context.Context, record *inventory.Record) (files []string, err error) {
+func (m *Manager) makeNewDrives(record *inventory.Record) (files []string, err error) {
 	dir := folder.Folder(record.Folder)
 	defer func() {
 		if err != nil {
@@ -209,7 +215,7 @@ func (m *Manager) makeNewDrives(ctx context.Context, record *inventory.Record) (
 			return files, problem.New(api.KindExists, "name the drive differently, or move the file away", "drive %s: there is a file %s already", drive.Name, path)
 		}
 		files = append(files, path)
-		if err := makeImage(ctx, dir, drive); err != nil {
+		if err := makeImage(dir, drive); err != nil {
 			return files, fmt.Errorf("drive %s: %w", drive.Name, err)
 		}
 	}

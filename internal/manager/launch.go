@@ -11,6 +11,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/imageserver"
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/media"
 	"github.com/panalvm/panal/internal/problem"
@@ -41,7 +42,7 @@ func (m *Manager) launch(ctx context.Context, object inventory.Object, saved boo
 		return nil, launchPlan{}, err
 	}
 	plan := launchPlan{accelerator: engine.Accelerator, machineType: resolved.Name}
-	images, err := imagesOf(ctx, dir, spec)
+	images, _, err := imagesOf(dir, spec)
 	if err != nil {
 		return nil, plan, err
 	}
@@ -59,7 +60,7 @@ func (m *Manager) launch(ctx context.Context, object inventory.Object, saved boo
 	invocation, err := qemu.Command(qemu.Launch{
 		Spec: spec, Caps: engine.Capabilities, MachineType: resolved.Name, Accelerator: engine.Accelerator,
 		RuntimeDir: string(machine.Dir), LogDir: dir.Path(folder.Log),
-		Images: images, Firmware: firmware, TPMSocket: machine.Dir.TPM(), Incoming: saved,
+		Images: images, ImageSocket: machine.Dir.Images().Socket(), Firmware: firmware, TPMSocket: machine.Dir.TPM(), Incoming: saved,
 		Paused: hasUnplugged(spec),
 	})
 	if err != nil {
@@ -113,6 +114,10 @@ func (m *Manager) runnerMachine(object inventory.Object) runner.Machine {
 		UUID: spec.UUID, Name: spec.Name, Dir: m.runtimeDir(spec.UUID), Folder: m.folderOf(object),
 		User: m.User, Watcher: m.watcher, Log: m.log,
 		Notify: func(event runner.Event) { m.happened(spec.UUID, event) },
+		Images: func() ([]imageserver.Image, error) {
+			_, served, err := imagesOf(m.folderOf(object), spec)
+			return served, err
+		},
 	}
 	for _, serial := range spec.Serials {
 		machine.Serials = append(machine.Serials, runner.Serial{Name: serial.Name, Bound: int64(serial.LogSize)})
@@ -120,50 +125,53 @@ func (m *Manager) runnerMachine(object inventory.Object) runner.Machine {
 	return machine
 }
 
-// imagesOf finds the images of every drive, and what stands behind them. A
-// source that cannot be used any more stops the start: a guest must not see a
-// disk with holes where its data was.
-func imagesOf(ctx context.Context, dir folder.Folder, spec api.Spec) (map[string]qemu.Chain, error) {
+// imagesOf finds the images of every drive, and what stands behind them: those
+// that QEMU opens, and those that it is served. A source that cannot be used any more
+// stops the start: a guest must not see a disk with holes where its data was.
+func imagesOf(dir folder.Folder, spec api.Spec) (map[string]qemu.Chain, []imageserver.Image, error) {
 	images := map[string]qemu.Chain{}
+	var served []imageserver.Image
 	for _, drive := range spec.Drives {
-		chain, err := chainOf(ctx, dir, drive)
+		chain, server, err := chainOf(dir, drive)
 		if err != nil {
-			return nil, fmt.Errorf("drive %s: %w", drive.Name, err)
+			return nil, nil, fmt.Errorf("drive %s: %w", drive.Name, err)
 		}
 		if chain != nil {
 			images[drive.Name] = chain
 		}
+		if server != nil {
+			served = append(served, *server)
+		}
 	}
-	return images, nil
+	return images, served, nil
 }
 
-func chainOf(ctx context.Context, dir folder.Folder, drive api.Drive) (qemu.Chain, error) {
-	var chain qemu.Chain
-	source, format := drive.Source, drive.Format
+// chainOf finds the images of a drive, nil when it is empty, and the one among
+// them that is served, nil when QEMU opens all.
+func chainOf(dir folder.Folder, drive api.Drive) (chain qemu.Chain, served *imageserver.Image, err error) {
+	ref := media.RefOf(drive)
 	switch {
 	case drive.Mode == api.Overlay && drive.File != "":
 		chain = append(chain, qemu.Image{Path: dir.Path(drive.File), Format: "qcow2"})
 	case drive.File != "":
-		source = dir.Path(drive.File)
-	case source == "":
-		return nil, nil
+		ref.Path = dir.Path(drive.File)
+	case drive.Source == "":
+		return nil, nil, nil
 	}
-	behind, err := media.Open(ctx, source, format)
+	behind, err := media.Open(ref)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	for _, image := range behind {
-		info, err := os.Stat(image.Path)
-		if err != nil {
-			return nil, err
-		}
-		readOnly := len(chain) > 0 || drive.Mode == api.ReadOnly
-		chain = append(chain, qemu.Image{
-			Path: image.Path, Format: image.Format, ReadOnly: readOnly,
-			Device: info.Mode()&os.ModeDevice != 0, ByPath: len(image.Files) > 0,
-		})
+	readOnly := len(chain) > 0 || drive.Mode == api.ReadOnly
+	if !behind.Plain() {
+		ref.Format = behind[0].Format
+		return append(chain, qemu.Image{Path: ref.Path, Format: ref.Format, ReadOnly: readOnly, Export: drive.Name}),
+			&imageserver.Image{Ref: ref, Export: drive.Name, Write: !readOnly}, nil
 	}
-	return chain, nil
+	for i, image := range behind {
+		chain = append(chain, qemu.Image{Path: image.Path, Format: image.Format, ReadOnly: readOnly || i > 0, Device: image.Device})
+	}
+	return chain, nil, nil
 }
 
 // portsFree checks that the host's ports of all forwards can be listened on,

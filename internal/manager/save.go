@@ -159,9 +159,6 @@ func (m *Manager) unsave(ctx context.Context, step unsaved) error {
 	if err := removeState(dir); err != nil {
 		return err
 	}
-	if err := run.Reattach(ctx); err != nil {
-		return err
-	}
 	if step.Paused {
 		m.modify(step.UUID, func(record *inventory.Record) { m.enter(record, api.StatePaused) })
 		return nil

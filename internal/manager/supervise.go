@@ -40,6 +40,8 @@ func (m *Manager) happened(uuid string, event runner.Event) {
 			status.Agent = false
 		case runner.WasReset:
 			status.Resets++
+		case runner.ImagesRestarted:
+			status.Warnings = addOnce(status.Warnings, "the image server ended and was started again; the guest waited for its disks meanwhile")
 		case runner.DiskFailed:
 			status.Warnings = addOnce(status.Warnings, "a drive reported an error to the guest: "+event.Detail)
 		}

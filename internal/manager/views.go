@@ -160,7 +160,7 @@ func (m *Manager) Screenshot(ctx context.Context, ref string) ([]byte, error) {
 	return image, nil
 }
 
-// Log is a log of a machine, "qemu" or a serial line's name.
+// Log is a log of a machine, "qemu", "images" or a serial line's name.
 func (m *Manager) Log(ctx context.Context, ref, name string, tail int64) (io.ReadCloser, error) {
 	object, err := m.inv.Find(ctx, ref)
 	if err != nil {
@@ -168,9 +168,11 @@ func (m *Manager) Log(ctx context.Context, ref, name string, tail int64) (io.Rea
 	}
 	spec, files := object.Value.Spec, m.runnerMachine(object)
 	path := files.QEMULog()
-	if name != "" && name != "qemu" {
+	if name == "images" && serialIndex(spec, name) < 0 {
+		path = files.ImageLog()
+	} else if name != "" && name != "qemu" {
 		if serialIndex(spec, name) < 0 {
-			return nil, problem.New(api.KindNotFound, "qemu, or a serial line's name", "log of %s: there is none named %q", spec.Name, name)
+			return nil, problem.New(api.KindNotFound, "qemu, images, or a serial line's name", "log of %s: there is none named %q", spec.Name, name)
 		}
 		path = files.LogPath(name)
 	}

@@ -10,25 +10,68 @@ import (
 	"syscall"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/formats"
+	"github.com/panalvm/panal/disk/hostfs"
 )
 
 // CreateOverlay makes a differencing image that stands on another one and has
-// its size. The other one is not touched.
-func CreateOverlay(ctx context.Context, path string, on Image) error {
-	_, err := qemuImg(ctx, "create", "-q", "-f", "qcow2", "-u", "-b", on.Path, "-F", on.Format,
-		"--", path, fmt.Sprint(int64(on.Size)))
+// its size. The other one is not touched. Nothing is left of it after an error.
+func CreateOverlay(path string, on Ref) error {
+	parent, links, err := OpenImage(on, OpenOptions{})
+	if err != nil {
+		return err
+	}
+	defer parent.Close() //nolint:errcheck // it was only looked at
+	err = create(path, disk.CreateOptions{
+		Size: int64(describe(links[0]).Size), Parent: parent, ParentName: written(on), ParentFormat: qemuName(links[0].Info.Format),
+	})
 	if err != nil {
 		return fmt.Errorf("make the differencing image %s: %w", path, err)
 	}
-	return syncPath(path)
+	return nil
 }
 
-// CreateEmpty makes an empty image that grows as it is written.
-func CreateEmpty(ctx context.Context, path string, size api.Size) error {
-	if _, err := qemuImg(ctx, "create", "-q", "-f", "qcow2", "--", path, fmt.Sprint(int64(size))); err != nil {
+// written is the name of an image as it is written into a differencing image.
+// QEMU and the image server are told what it stands on and do not believe
+// it. The name of an earlier state leads nowhere, so that whoever opens the image by
+// itself does not take the present state for that one.
+func written(on Ref) string {
+	if on.Snapshot == "" {
+		return on.Path
+	}
+	return on.Path + "#" + on.Snapshot
+}
+
+// qemuName is what QEMU calls a format, for its tools to understand.
+func qemuName(format string) string {
+	if format == "vhd" {
+		return "vpc"
+	}
+	return format
+}
+
+// CreateEmpty makes an empty image that grows as it is written. Nothing is
+// left of it after an error.
+func CreateEmpty(path string, size api.Size) error {
+	if err := create(path, disk.CreateOptions{Size: int64(size)}); err != nil {
 		return fmt.Errorf("make the disk %s: %w", path, err)
 	}
-	return syncPath(path)
+	return nil
+}
+
+// create makes a QCOW2 image, which is durable then.
+func create(path string, o disk.CreateOptions) error {
+	files, err := hostfs.Beside(path)
+	if err != nil {
+		return err
+	}
+	o.FS, o.Formats, o.Format = files, formats.All(), "qcow2"
+	img, err := disk.Create(path, o)
+	if err != nil {
+		return err
+	}
+	return img.Close()
 }
 
 // Move moves a file, by name where both places are on one file system, by

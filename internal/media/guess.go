@@ -2,11 +2,6 @@ package media
 
 import (
 	"bytes"
-	"context"
-	"errors"
-	"io"
-	"os"
-	"path/filepath"
 
 	"github.com/panalvm/panal/api"
 )
@@ -21,15 +16,7 @@ type Guess struct {
 	Firmware api.FirmwareType // empty when nothing can be said
 }
 
-// GuessFrom looks at the content of an image.
-func GuessFrom(ctx context.Context, image Image) (Guess, error) {
-	head, err := readHead(ctx, image)
-	if err != nil {
-		return Guess{}, err
-	}
-	return guess(head, image.Size), nil
-}
-
+// guess looks at the beginning of a disk of some size.
 func guess(head []byte, size api.Size) Guess {
 	g := Guess{Kind: api.Disk}
 	switch {
@@ -89,36 +76,4 @@ func guessGPT(entries []byte) api.FirmwareType {
 
 func has(head []byte, at int, text string) bool {
 	return len(head) >= at+len(text) && string(head[at:at+len(text)]) == text
-}
-
-// readHead reads the first bytes that a guest would see.
-func readHead(ctx context.Context, image Image) ([]byte, error) {
-	if image.Format == "raw" {
-		return readFileHead(image.Path)
-	}
-	dir, err := os.MkdirTemp("", "panal-head-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(dir)
-	head := filepath.Join(dir, "head")
-	if _, err := qemuImg(ctx, "dd", "-U", "-f", image.Format, "-O", "raw", "bs=65536", "count=1",
-		"if="+image.Path, "of="+head); err != nil {
-		return nil, err
-	}
-	return readFileHead(head)
-}
-
-func readFileHead(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	head := make([]byte, headSize)
-	n, err := io.ReadFull(file, head)
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = nil
-	}
-	return head[:n], err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -59,14 +60,19 @@ func TestFormatsAreFoundByContentWhateverTheName(t *testing.T) {
 			args = append(args, "-o", c.options)
 		}
 		run(t, dir, append(args, source, path)...)
-		image, err := Probe(t.Context(), path)
-		if err != nil || image.Format != c.format || image.Size < 4<<20 {
-			t.Errorf("%s %s is taken for %s of %d bytes, %v", c.format, c.options, image.Format, image.Size, err)
+		chain, guess, err := Look(Ref{Path: path})
+		if err != nil {
+			t.Errorf("%s %s: %v", c.format, c.options, err)
 			continue
 		}
-		guess, err := GuessFrom(t.Context(), image)
-		if err != nil || guess.Kind != api.Disk || guess.Firmware != api.BIOS {
-			t.Errorf("%s %s is guessed to be %+v, %v", c.format, c.options, guess, err)
+		if image := chain[0]; qemuName(image.Format) != c.format || image.Size < 4<<20 || image.Size%512 != 0 {
+			t.Errorf("%s %s is taken for %s of %d bytes", c.format, c.options, image.Format, image.Size)
+		}
+		if plain := c.format == "raw" || c.format == "qcow2"; chain.Plain() != plain {
+			t.Errorf("%s %s: that QEMU opens it itself is %t", c.format, c.options, chain.Plain())
+		}
+		if guess.Kind != api.Disk || guess.Firmware != api.BIOS {
+			t.Errorf("%s %s is guessed to be %+v", c.format, c.options, guess)
 		}
 	}
 }
@@ -75,9 +81,17 @@ func TestFormatsHaveTheNamesThatPeopleUse(t *testing.T) {
 	dir := t.TempDir()
 	raw(t, dir)
 	run(t, dir, "convert", "-O", "vpc", "disk.raw", "disk.vhd")
-	chain, err := Open(t.Context(), filepath.Join(dir, "disk.vhd"), "vhd")
-	if err != nil || chain[0].Format != "vpc" {
-		t.Errorf("got %+v, %v", chain, err)
+	for _, name := range []string{"vhd", "vpc", "VHD", ""} {
+		chain, err := Open(Ref{Path: filepath.Join(dir, "disk.vhd"), Format: name})
+		if err != nil || chain[0].Format != "vhd" {
+			t.Errorf("%q: got %+v, %v", name, chain, err)
+		}
+	}
+	for name, kind := range map[string]api.Kind{"floppy": api.KindInvalid, "qed": api.KindUnsupported} {
+		_, err := Open(Ref{Path: filepath.Join(dir, "disk.vhd"), Format: name})
+		if p := problem.Of(err); p == nil || p.Kind != kind || !strings.Contains(p.Detail, name) {
+			t.Errorf("%s: %+v", name, p)
+		}
 	}
 }
 
@@ -91,11 +105,15 @@ func TestWhatIsNoImageIsRefused(t *testing.T) {
 	if err := os.WriteFile(cut, []byte("QFI\xfb\x00\x00\x00\x03"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	testenv.Need(t, "qemu-img")
-	for _, path := range []string{text, cut, dir, filepath.Join(dir, "missing"), "/dev/null"} {
-		_, err := Probe(t.Context(), path)
-		if problem.Of(err) == nil || problem.Of(err).Kind != api.KindUnreadable {
-			t.Errorf("%s: %v", path, err)
+	for path, why := range map[string]string{
+		text: "no known image format", cut: "qcow2", dir: "no Parallels bundle", filepath.Join(dir, "missing"): "no such file",
+		"/dev/null": "neither a file nor a block device", filepath.Join(text, "member"): "nor a tar archive",
+	} {
+		_, err := Open(Ref{Path: path})
+		p := problem.Of(err)
+		if p == nil || p.Kind != api.KindUnreadable || !strings.HasPrefix(p.Detail, "image "+path+": ") || !strings.Contains(p.Detail, why) ||
+			strings.Count(p.Detail, path) > 1 {
+			t.Errorf("%s: %+v", path, p)
 		}
 	}
 }
@@ -112,8 +130,12 @@ func TestImagesReferOnlyToWhatIsBesideThem(t *testing.T) {
 	} {
 		path := filepath.Join(dir, name+".qcow2")
 		run(t, dir, "create", "-q", "-u", "-f", "qcow2", "-b", backing, "-F", "raw", path, "4M")
-		_, err := Open(t.Context(), path, "")
-		if problem.Of(err) == nil || problem.Of(err).Kind != api.KindRefused {
+		_, err := Open(Ref{Path: path})
+		want := api.KindRefused
+		if name == "protocol" {
+			want = api.KindUnsupported
+		}
+		if problem.Of(err) == nil || problem.Of(err).Kind != want {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -123,7 +145,7 @@ func TestImagesReferOnlyToWhatIsBesideThem(t *testing.T) {
 	if err := os.WriteFile(vmdk, []byte(descriptor), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), vmdk, ""); problem.Of(err) == nil || problem.Of(err).Kind != api.KindRefused {
+	if _, err := Open(Ref{Path: vmdk}); problem.Of(err) == nil || problem.Of(err).Kind != api.KindRefused {
 		t.Errorf("VMDK extent: %v", err)
 	}
 }
@@ -133,13 +155,13 @@ func TestChainsAreFollowedAndLoopsAreNot(t *testing.T) {
 	raw(t, dir)
 	run(t, dir, "create", "-q", "-f", "qcow2", "-b", "disk.raw", "-F", "raw", "middle.qcow2")
 	run(t, dir, "create", "-q", "-f", "qcow2", "-b", "middle.qcow2", "-F", "qcow2", "top.qcow2")
-	chain, err := Open(t.Context(), filepath.Join(dir, "top.qcow2"), "")
-	if err != nil || len(chain) != 3 || chain[2].Format != "raw" {
+	chain, err := Open(Ref{Path: filepath.Join(dir, "top.qcow2")})
+	if err != nil || len(chain) != 3 || chain[2].Format != "raw" || !chain.Plain() {
 		t.Errorf("the chain is %+v, %v", chain, err)
 	}
 	run(t, dir, "create", "-q", "-u", "-f", "qcow2", "-b", "b.qcow2", "-F", "qcow2", "a.qcow2", "4M")
 	run(t, dir, "create", "-q", "-u", "-f", "qcow2", "-b", "a.qcow2", "-F", "qcow2", "b.qcow2", "4M")
-	if _, err := Open(t.Context(), filepath.Join(dir, "a.qcow2"), ""); err == nil {
+	if _, err := Open(Ref{Path: filepath.Join(dir, "a.qcow2")}); err == nil {
 		t.Error("a loop was followed")
 	}
 }
@@ -151,29 +173,88 @@ func TestOverlayLeavesItsBaseAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := Probe(t.Context(), source)
-	if err != nil {
-		t.Fatal(err)
-	}
 	overlay := filepath.Join(dir, "overlay.qcow2")
-	if err := CreateOverlay(t.Context(), overlay, image); err != nil {
+	if err := CreateOverlay(overlay, Ref{Path: source, Format: "raw"}); err != nil {
 		t.Fatal(err)
 	}
-	made, err := Probe(t.Context(), overlay)
-	if err != nil || made.Size != image.Size || made.Backing != source || made.BackingFormat != "raw" {
-		t.Errorf("the overlay is %+v, %v", made, err)
+	run(t, dir, "check", "-q", overlay)
+	run(t, dir, "compare", "-q", overlay, source)
+	chain, err := Open(Ref{Path: overlay, Format: "qcow2"})
+	if err != nil || len(chain) != 2 || chain[0].Size != 4<<20 || chain[1].Path != source || chain[1].Format != "raw" {
+		t.Errorf("the overlay is %+v, %v", chain, err)
 	}
 	if after, err := os.ReadFile(source); err != nil || !bytes.Equal(before, after) {
 		t.Errorf("the base has changed, %v", err)
 	}
 }
 
-func TestMissingQemuImgIsNamed(t *testing.T) {
-	source := raw(t, t.TempDir())
-	t.Setenv("PATH", t.TempDir())
-	_, err := Probe(t.Context(), source)
-	if p := problem.Of(err); p == nil || p.Kind != api.KindMissing || !strings.Contains(p.Help, "qemu-utils") {
-		t.Errorf("got %+v", p)
+func TestOverlaysStandOnEveryFormat(t *testing.T) {
+	dir := t.TempDir()
+	source := raw(t, dir)
+	for _, format := range []string{"vdi", "vmdk", "vpc", "vhdx", "parallels"} {
+		image, overlay := filepath.Join(dir, "image."+format), filepath.Join(dir, format+".qcow2")
+		run(t, dir, "convert", "-O", format, source, image)
+		chain, err := Open(Ref{Path: image})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := CreateOverlay(overlay, Ref{Path: image, Format: chain[0].Format}); err != nil {
+			t.Fatal(err)
+		}
+		// What is written into it is for other programs to understand.
+		run(t, dir, "compare", "-q", overlay, image)
+	}
+}
+
+func TestEarlierStatesAreOpenedAndNeverTakenForThePresentOne(t *testing.T) {
+	dir := t.TempDir()
+	run(t, dir, "create", "-q", "-f", "qcow2", "disk.qcow2", "4M")
+	run(t, dir, "snapshot", "-c", "monday", "disk.qcow2")
+	ref := Ref{Path: filepath.Join(dir, "disk.qcow2"), Format: "qcow2", Snapshot: "monday"}
+	chain, err := Open(ref)
+	if err != nil || chain.Plain() {
+		t.Errorf("the chain is %+v, %v", chain, err)
+	}
+	overlay := filepath.Join(dir, "overlay.qcow2")
+	if err := CreateOverlay(overlay, ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Ref{Path: overlay}); err == nil {
+		t.Error("the overlay alone is opened on the present state")
+	}
+	ref.Snapshot = "tuesday"
+	if _, err := Open(ref); err == nil || !strings.Contains(err.Error(), "tuesday") {
+		t.Errorf("a state that it does not hold: %v", err)
+	}
+}
+
+func TestEmptyDisksAreWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "new.qcow2")
+	if err := CreateEmpty(path, 3*api.GiB); err != nil {
+		t.Fatal(err)
+	}
+	run(t, dir, "check", "-q", path)
+	chain, err := Open(Ref{Path: path})
+	if err != nil || chain[0].Size != 3*api.GiB || !chain.Plain() {
+		t.Errorf("the disk is %+v, %v", chain, err)
+	}
+	if err := CreateEmpty(path, api.GiB); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("made over another one: %v", err)
+	}
+}
+
+func TestOnlyWhatCanBeWrittenInPlaceIs(t *testing.T) {
+	dir := t.TempDir()
+	source := raw(t, dir)
+	run(t, dir, "convert", "-O", "vmdk", source, "sparse.vmdk")
+	run(t, dir, "convert", "-O", "vmdk", "-o", "subformat=streamOptimized", source, "stream.vmdk")
+	if err := Writable(Ref{Path: filepath.Join(dir, "sparse.vmdk"), Format: "vmdk"}); err != nil {
+		t.Error(err)
+	}
+	err := Writable(Ref{Path: filepath.Join(dir, "stream.vmdk"), Format: "vmdk"})
+	if p := problem.Of(err); p == nil || p.Kind != api.KindUnsupported {
+		t.Errorf("streamOptimized: %v", err)
 	}
 }
 

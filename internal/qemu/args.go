@@ -15,12 +15,13 @@ const firstFD = 3
 // builder collects the arguments and files of an invocation.
 type builder struct {
 	Launch
-	args  []string
-	files []File
-	lines []string
-	down  []string        // the adapters whose link is down
-	ports map[string]bool // the PCI Express ports that are there
-	err   error           // the first; building goes on after it, to keep the code straight
+	args       []string
+	files      []File
+	lines      []string
+	fromServer bool            // an image is served
+	down       []string        // the adapters whose link is down
+	ports      map[string]bool // the PCI Express ports that are there
+	err        error           // the first; building goes on after it, to keep the code straight
 }
 
 // object is a device, block node or other object in QEMU's JSON syntax, in

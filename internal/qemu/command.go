@@ -37,7 +37,7 @@ func Command(launch Launch) (Invocation, error) {
 	if b.err != nil {
 		return Invocation{}, fmt.Errorf("build QEMU's arguments for machine %q: %w", launch.Spec.Name, b.err)
 	}
-	return Invocation{Binary: launch.Caps.Binary, Args: b.args, Files: b.files, Lines: b.lines, LinksDown: b.down}, nil
+	return Invocation{Binary: launch.Caps.Binary, Args: b.args, Files: b.files, Lines: b.lines, Served: b.fromServer, LinksDown: b.down}, nil
 }
 
 // process appends what is about the process, not the machine.
@@ -65,8 +65,10 @@ func (b *builder) runtime(name string) string {
 }
 
 // socket returns the path of a socket in the runtime directory.
-func (b *builder) socket(name string) string {
-	full := b.runtime(name)
+func (b *builder) socket(name string) string { return b.checked(b.runtime(name)) }
+
+// checked returns the path of a socket.
+func (b *builder) checked(full string) string {
 	if len(full) > maxSocketPath {
 		b.fail(fmt.Errorf("the socket's path %s has %d bytes, and %d are the most; use a runtime directory with a shorter path",
 			full, len(full), maxSocketPath))

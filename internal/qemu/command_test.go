@@ -81,8 +81,8 @@ func checkArg(t *rapid.T, args []string, i int, arg, text string) {
 		if err := json.Unmarshal([]byte(arg), &o); err != nil {
 			t.Fatalf("%s: %v", arg, err)
 		}
-		if o["node-name"] == "disk0.file" && o["filename"] != "/images/"+text {
-			t.Fatalf("the path %q became %q", text, o["filename"])
+		if server, served := o["server"].(map[string]any); served && (server["path"] != "/images/"+text || o["export"] != "/images/"+text) {
+			t.Fatalf("the path %q became %v", text, o)
 		}
 	case i > 0 && args[i-1] == "-name":
 		if got := parseOptions(arg); got["guest"] != text || len(got) != 2 {
@@ -109,7 +109,7 @@ func launchWith(t interface {
 	}
 	return Launch{
 		Spec: spec, Caps: everything(), Accelerator: "tcg", RuntimeDir: "/run/x", LogDir: "/log",
-		Images: map[string]Chain{"disk0": {{Path: image, Format: "vmdk", ByPath: true}}},
+		Images: map[string]Chain{"disk0": {{Path: image, Format: "vdi", Export: image}}}, ImageSocket: image,
 	}
 }
 
@@ -177,10 +177,17 @@ func TestCommandSaysWhatQEMULacks(t *testing.T) {
 func TestCommandRefusesWhatCannotBe(t *testing.T) {
 	for name, change := range map[string]func(*Launch){
 		"no image":          func(l *Launch) { l.Images = nil },
-		"vdi as difference": func(l *Launch) { l.Images["disk0"] = Chain{{Path: "/a", Format: "vdi"}, {Path: "/b", Format: "raw"}} },
-		"long socket path":  func(l *Launch) { l.RuntimeDir = "/" + strings.Repeat("x", 110) },
-		"no TPM socket":     func(l *Launch) { l.Spec.TPM = &api.TPM{Version: "2.0"} },
-		"no port":           func(l *Launch) { l.Spec.Drives[0].Port = nil },
+		"raw as difference": func(l *Launch) { l.Images["disk0"] = Chain{{Path: "/a", Format: "raw"}, {Path: "/b", Format: "raw"}} },
+		"vdi, not served":   func(l *Launch) { l.Images["disk0"] = Chain{{Path: "/a", Format: "vdi"}} },
+		"below a served image": func(l *Launch) {
+			l.Images["disk0"] = Chain{{Path: "/a", Format: "vdi", Export: "disk0"}, {Path: "/b", Format: "raw"}}
+		},
+		"long image socket": func(l *Launch) {
+			l.Images["disk0"], l.ImageSocket = Chain{{Path: "/a", Export: "disk0"}}, "/"+strings.Repeat("x", 110)
+		},
+		"long socket path": func(l *Launch) { l.RuntimeDir = "/" + strings.Repeat("x", 110) },
+		"no TPM socket":    func(l *Launch) { l.Spec.TPM = &api.TPM{Version: "2.0"} },
+		"no port":          func(l *Launch) { l.Spec.Drives[0].Port = nil },
 	} {
 		launch := launchWith(t, "x", "/x")
 		change(&launch)

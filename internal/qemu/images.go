@@ -29,8 +29,13 @@ func nodeName(drive string, i int) string {
 	return drive + "." + strconv.Itoa(i)
 }
 
-// image appends the node of an image's file and that of its format.
+// image appends the node of an image's file and that of its format, or the one
+// node of an image that is served.
 func (b *builder) image(name string, image Image, below string) {
+	if image.Export != "" {
+		b.served(name, image, below)
+		return
+	}
 	file := name + ".file"
 	b.addJSON("-blockdev", b.fileNode(file, image))
 	format := object{
@@ -38,35 +43,48 @@ func (b *builder) image(name string, image Image, below string) {
 		"read-only": image.ReadOnly, "discard": "unmap", "cache": cacheWriteback(),
 	}
 	switch {
-	case hasBacking[image.Format] && below != "":
+	case image.Format == "qcow2" && below != "":
 		format["backing"] = below
-	case hasBacking[image.Format]:
+	case image.Format == "qcow2":
 		format["backing"] = nil
+	case image.Format != "raw":
+		b.fail(fmt.Errorf("image %s of format %s cannot be opened by QEMU; it has to be served", image.Path, image.Format))
 	case below != "":
 		b.fail(fmt.Errorf("image %s of format %s cannot be a difference to another image", image.Path, image.Format))
 	}
 	b.addJSON("-blockdev", format)
 }
 
-// hasBacking are the formats that can be a difference to another image in QEMU.
-var hasBacking = map[string]bool{"qcow2": true, "qed": true, "vmdk": true}
+// reconnectWithin is for how many seconds requests wait for an image server
+// that was lost, before the guest is told that its disk fails. The daemon starts a
+// new one at once; only without a daemon it takes longer.
+const reconnectWithin = 300
+
+// served appends the node of an image that the image server opens, with all
+// that it stands on.
+func (b *builder) served(name string, image Image, below string) {
+	if below != "" {
+		b.fail(fmt.Errorf("image %s is served with all that it stands on; nothing can be below it", image.Path))
+	}
+	b.fromServer = true
+	b.addJSON("-blockdev", object{
+		"driver": "nbd", "node-name": name, "server": object{"type": "unix", "path": b.checked(b.ImageSocket)},
+		"export": image.Export, "reconnect-delay": reconnectWithin,
+		"read-only": image.ReadOnly, "auto-read-only": false, "discard": "unmap", "cache": cacheWriteback(),
+	})
+}
 
 func (b *builder) fileNode(name string, image Image) object {
-	node := object{
-		"driver": "file", "node-name": name, "read-only": image.ReadOnly,
-		"auto-read-only": false, "discard": "unmap", "cache": cacheWriteback(),
-	}
-	if image.Device {
-		node["driver"] = "host_device"
-	}
 	access := ReadWrite
 	if image.ReadOnly {
 		access = Read
 	}
-	if image.ByPath {
-		node["filename"] = image.Path
-	} else {
-		node["filename"] = b.set(image.Path, access)
+	node := object{
+		"driver": "file", "node-name": name, "filename": b.set(image.Path, access), "read-only": image.ReadOnly,
+		"auto-read-only": false, "discard": "unmap", "cache": cacheWriteback(),
+	}
+	if image.Device {
+		node["driver"] = "host_device"
 	}
 	return node
 }

@@ -17,8 +17,11 @@ type Launch struct {
 
 	// Images holds the images of the drives that have a medium, by the
 	// drive's name.
-	Images   map[string]Chain
-	Firmware Firmware // where the spec's firmware is UEFI, or needs a boot loader
+	Images map[string]Chain
+	// ImageSocket is the path of the image server's socket, where an image is
+	// served.
+	ImageSocket string
+	Firmware    Firmware // where the spec's firmware is UEFI, or needs a boot loader
 	// TPMSocket is the path of swtpm's control socket, where the spec has a TPM.
 	TPMSocket string
 
@@ -32,13 +35,13 @@ type Chain []Image
 // Image is one image of a chain.
 type Image struct {
 	Path     string
-	Format   string // raw, qcow2, vdi, vmdk, vpc, vhdx, parallels, qed
+	Format   string // raw or qcow2, unless it is served
 	ReadOnly bool   // of the topmost; those below are never written
 	// Device tells that Path is a block device.
 	Device bool
-	// ByPath tells that QEMU must open the image by its path, because it has
-	// more files, which it finds from there.
-	ByPath bool
+	// Export is the name that the image server has the image under, with all
+	// that it stands on; empty for an image that QEMU opens itself.
+	Export string
 }
 
 // Invocation is how to start QEMU.
@@ -49,6 +52,8 @@ type Invocation struct {
 	// Lines are what serial lines go to, for QEMU to open by these paths: at
 	// each with .in a named pipe, and at each with .out a link to /dev/null.
 	Lines []string
+	// Served tells that it connects to the image server.
+	Served bool
 	// LinksDown are the adapters whose cable is unplugged. QEMU has no option
 	// for that: set_link has to say it, over QMP, before the CPUs run.
 	LinksDown []string

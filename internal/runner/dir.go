@@ -9,11 +9,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/panalvm/panal/internal/imageserver"
 	"github.com/panalvm/panal/internal/process"
 	"github.com/panalvm/panal/internal/qemu"
 )
 
-// Dir is a machine's runtime directory: what exists only while it runs.
+// Dir is a machine's runtime directory, <runtime>/m/<machine>: what exists only
+// while it runs.
 type Dir string
 
 // Monitor is the path of QEMU's monitor socket.
@@ -36,6 +38,12 @@ func (d Dir) TPM() string { return d.path("tpm") }
 
 // TPMPIDFile is the path of the TPM emulator's pid file.
 func (d Dir) TPMPIDFile() string { return d.path("tpm.pid") }
+
+// Images is the directory of the machine's image server. It is the daemon's
+// alone, and so not in this one, which QEMU's user may change.
+func (d Dir) Images() imageserver.Dir {
+	return imageserver.Dir(filepath.Join(filepath.Dir(filepath.Dir(string(d))), "i", filepath.Base(string(d))))
+}
 
 func (d Dir) path(name string) string { return filepath.Join(string(d), name) }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/panalvm/panal/internal/console"
 	"github.com/panalvm/panal/internal/fault"
 	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/imageserver"
 	"github.com/panalvm/panal/internal/process"
 	"github.com/panalvm/panal/internal/qemu"
 	"github.com/panalvm/panal/internal/qmp"
@@ -21,8 +22,8 @@ import (
 // ErrNoProcess says that no QEMU runs for a machine.
 var ErrNoProcess = errors.New("no QEMU process runs for it")
 
-// maxQEMULog bounds QEMU's own log of all runs.
-const maxQEMULog = 1 << 20
+// maxLog bounds QEMU's own log of all runs, and the image server's.
+const maxLog = 1 << 20
 
 // Machine is what the runner needs to know of a machine.
 type Machine struct {
@@ -32,6 +33,9 @@ type Machine struct {
 	Folder  folder.Folder
 	User    *process.Identity // whom QEMU runs as; nil for the daemon's own user
 	Serials []Serial
+	// Images tells which images QEMU is served and does not open itself. It is
+	// asked when an image server is started.
+	Images  func() ([]imageserver.Image, error)
 	Watcher *console.Watcher // tells of what serial lines print; must outlive the session
 	Log     *slog.Logger
 	// Notify is called with everything that happens, one at a time, from a
@@ -53,8 +57,28 @@ func (m Machine) LogPath(serial string) string {
 // QEMULog is the file that QEMU's own messages go to.
 func (m Machine) QEMULog() string { return m.Folder.Path(folder.Log, "qemu.log") }
 
+// ImageLog is the file that the image server's messages go to.
+func (m Machine) ImageLog() string { return m.Folder.Path(folder.Log, "images.log") }
+
+// imageServer is what the image server's keeper needs to know of the machine.
+func (m Machine) imageServer() imageserver.Machine {
+	return imageserver.Machine{
+		UUID: m.UUID, Name: m.Name, Dir: m.Dir.Images(), User: m.User, Log: m.Log, Images: m.Images,
+		OpenLog: func() (*os.File, error) {
+			log, _, err := openLog(m.ImageLog())
+			return log, err
+		},
+		Restarted: func() {
+			if m.Notify != nil {
+				m.Notify(Event{Kind: ImagesRestarted})
+			}
+		},
+	}
+}
+
 // Launch starts QEMU and returns when it answers on its monitor. When it fails
-// nothing is left running. The TPM emulator, if there is one, is started first.
+// nothing is left running. The TPM emulator, if there is one, is started first;
+// so is the socket of the image server, which QEMU waits on until that serves.
 func Launch(ctx context.Context, m Machine, invocation qemu.Invocation, tpm *TPM) (*Session, error) {
 	if err := m.Dir.make(m.User); err != nil {
 		return nil, fmt.Errorf("make the runtime directory: %w", err)
@@ -79,26 +103,66 @@ func launch(ctx context.Context, m Machine, invocation qemu.Invocation, tpm *TPM
 	if err := fault.At(ctx, "launch.tpm-started"); err != nil {
 		return nil, err
 	}
-	log, begin, err := openLog(m)
+	images, err := m.prepareImages(invocation)
 	if err != nil {
 		return nil, err
+	}
+	log, begin, err := openLog(m.QEMULog())
+	if err != nil {
+		return nil, errors.Join(err, images.Discard())
 	}
 	defer log.Close()
 	program, err := spawn(m, invocation, log)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, images.Discard())
 	}
-	if err := fault.At(ctx, "launch.qemu-started"); err != nil {
-		return nil, errors.Join(err, program.Kill(context.WithoutCancel(ctx)))
-	}
-	s, err = m.connect(ctx, program)
+	s, err = m.bringUp(ctx, program, images, begin)
 	if err != nil {
-		err = explain(ctx, err, m, program, begin)
-		return nil, errors.Join(err, program.Kill(context.WithoutCancel(ctx)))
+		return nil, err
 	}
 	s.emulator = emulator
 	return s, nil
 }
+
+// prepareImages makes the image server's socket, if QEMU is to use one.
+func (m Machine) prepareImages(invocation qemu.Invocation) (*imageserver.Keeper, error) {
+	if !invocation.Served {
+		return nil, nil
+	}
+	return imageserver.Prepare(m.imageServer())
+}
+
+// bringUp serves a QEMU that was just started its images and talks to it. When
+// that fails both are ended.
+func (m Machine) bringUp(ctx context.Context, program *process.Process, images *imageserver.Keeper, begin int64) (*Session, error) {
+	s, err := m.serveAndConnect(ctx, program, images)
+	if err == nil {
+		return s, nil
+	}
+	err = explain(ctx, err, m, program, begin)
+	return nil, errors.Join(err, program.Kill(context.WithoutCancel(ctx)), images.AwaitEnd())
+}
+
+func (m Machine) serveAndConnect(ctx context.Context, program *process.Process, images *imageserver.Keeper) (*Session, error) {
+	if err := fault.At(ctx, "launch.qemu-started"); err != nil {
+		return nil, notQEMU{err}
+	}
+	if images != nil {
+		if err := images.Start(program); err != nil {
+			return nil, notQEMU{err}
+		}
+		if err := fault.At(ctx, "launch.images-served"); err != nil {
+			return nil, notQEMU{err}
+		}
+	}
+	return m.connect(ctx, program, images)
+}
+
+// notQEMU is an error on the way up that QEMU has nothing to do with.
+type notQEMU struct{ error }
+
+// Unwrap is the error itself.
+func (e notQEMU) Unwrap() error { return e.error }
 
 // spawn opens what QEMU is given and starts it.
 func spawn(m Machine, invocation qemu.Invocation, log *os.File) (*process.Process, error) {
@@ -126,12 +190,12 @@ func spawn(m Machine, invocation qemu.Invocation, log *os.File) (*process.Proces
 	})
 }
 
-// openLog opens QEMU's log and says where this run's part begins.
-func openLog(m Machine) (log *os.File, begin int64, err error) {
-	if err := console.OpenLog(m.QEMULog(), maxQEMULog).Trim(); err != nil {
+// openLog opens a program's log and says where this run's part begins.
+func openLog(path string) (log *os.File, begin int64, err error) {
+	if err := console.OpenLog(path, maxLog).Trim(); err != nil {
 		return nil, 0, err
 	}
-	log, err = os.OpenFile(m.QEMULog(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	log, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -148,7 +212,7 @@ func openLog(m Machine) (log *os.File, begin int64, err error) {
 func Attach(ctx context.Context, m Machine) (*Session, error) {
 	probe, err := net.Dial("unix", m.Dir.Monitor())
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, errors.Join(ErrNoProcess, m.endStrayTPM(ctx), m.Dir.Remove())
+		return nil, errors.Join(ErrNoProcess, m.endStrayTPM(ctx), imageserver.EndStray(ctx, m.Dir.Images(), m.UUID), m.Dir.Remove())
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the monitor of %s: %w", m.Name, err)
@@ -166,7 +230,11 @@ func Attach(ctx context.Context, m Machine) (*Session, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("find the process of %s: %w", m.Name, err), monitor.Close())
 	}
-	s, err := m.session(ctx, program, monitor)
+	images, err := imageserver.Attach(m.imageServer(), program)
+	if err != nil {
+		return nil, errors.Join(err, monitor.Close())
+	}
+	s, err := m.session(ctx, program, monitor, images)
 	if err != nil {
 		return nil, err
 	}
@@ -186,12 +254,12 @@ func (m Machine) find(pidFile string) (*process.Process, error) {
 }
 
 // connect talks to a QEMU that was just started.
-func (m Machine) connect(ctx context.Context, program *process.Process) (*Session, error) {
+func (m Machine) connect(ctx context.Context, program *process.Process, images *imageserver.Keeper) (*Session, error) {
 	waiting, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	monitor, err := qmp.Dial(waiting, m.Dir.Monitor())
 	if err != nil {
 		return nil, err
 	}
-	return m.session(ctx, program, monitor)
+	return m.session(ctx, program, monitor, images)
 }

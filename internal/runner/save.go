@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/panalvm/panal/internal/fault"
 	"github.com/panalvm/panal/internal/qmp"
 )
 
@@ -19,21 +18,6 @@ const transfer = "panal-state"
 // Report is called now and then with the bytes of memory that are written and
 // those there are. The machine stays paused; after a failure it can be resumed.
 func (s *Session) Save(ctx context.Context, w io.Writer, report func(done, total int64)) error {
-	reattach, err := s.detach(ctx)
-	if err != nil {
-		return err
-	}
-	err = fault.At(ctx, "save.detached")
-	if err == nil {
-		err = s.save(ctx, w, report)
-	}
-	if err != nil {
-		return errors.Join(err, reattach(context.WithoutCancel(ctx)))
-	}
-	return nil
-}
-
-func (s *Session) save(ctx context.Context, w io.Writer, report func(done, total int64)) error {
 	s.forgetMoves()
 	read, write, err := os.Pipe()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/console"
+	"github.com/panalvm/panal/internal/imageserver"
 	"github.com/panalvm/panal/internal/process"
 	"github.com/panalvm/panal/internal/qmp"
 )
@@ -19,7 +20,8 @@ import (
 type Session struct {
 	machine  Machine
 	program  *process.Process
-	emulator *process.Process // the TPM's; nil without one
+	emulator *process.Process    // the TPM's; nil without one
+	images   *imageserver.Keeper // nil without one
 	monitor  *qmp.Client
 	hubs     map[string]*console.Hub
 	begin    int64 // where this run's part of QEMU's log begins
@@ -34,9 +36,9 @@ type Session struct {
 
 // session makes a session of a QEMU that answers. Whatever happened to the
 // guest before is noticed now.
-func (m Machine) session(ctx context.Context, program *process.Process, monitor *qmp.Client) (*Session, error) {
+func (m Machine) session(ctx context.Context, program *process.Process, monitor *qmp.Client, images *imageserver.Keeper) (*Session, error) {
 	s := &Session{
-		machine: m, program: program, monitor: monitor, hubs: map[string]*console.Hub{},
+		machine: m, program: program, images: images, monitor: monitor, hubs: map[string]*console.Hub{},
 		moved: make(chan string, 64), done: make(chan struct{}),
 	}
 	if info, err := os.Stat(m.QEMULog()); err == nil {

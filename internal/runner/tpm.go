@@ -45,7 +45,7 @@ func (t *TPM) start(ctx context.Context, m Machine) (*process.Process, error) {
 	if t.Version != "1.2" {
 		args = append(args, "--tpm2")
 	}
-	log, begin, err := openLog(m)
+	log, begin, err := openLog(m.QEMULog())
 	if err != nil {
 		return nil, err
 	}

@@ -26,7 +26,8 @@ const (
 	WasReset                         // the machine was reset, by its guest or by command
 	AgentOpened                      // the guest agent has opened its channel
 	AgentClosed
-	DiskFailed // a drive reported an error to the guest; Detail says which
+	DiskFailed      // a drive reported an error to the guest; Detail says which
+	ImagesRestarted // the image server had ended, and another one serves now
 )
 
 // Event is something that happened to a running machine.
@@ -126,6 +127,9 @@ func (s *Session) finish() {
 		_ = s.emulator.Signal(syscall.SIGTERM)
 		<-s.emulator.Done()
 	}
+	if err := s.images.AwaitEnd(); err != nil {
+		s.machine.Log.Warn("the image server's directory could not be removed", "machine", s.machine.Name, "error", err)
+	}
 	if err := s.machine.Dir.Remove(); err != nil {
 		s.machine.Log.Warn("a runtime directory could not be removed", "machine", s.machine.Name, "error", err)
 	}
@@ -157,6 +161,9 @@ func explain(ctx context.Context, err error, m Machine, program *process.Process
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	if other := (notQEMU{}); errors.As(err, &other) {
+		return other.error
+	}
 	// Its connection closes a moment before it has ended.
 	waiting, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -166,11 +173,6 @@ func explain(ctx context.Context, err error, m Machine, program *process.Process
 	words := plain(lastWords(m.QEMULog(), begin))
 	if strings.Contains(words, "host forwarding rule") {
 		return problem.New(api.KindExists, "choose another host port, or stop what listens on it", "QEMU did not start: %s", words)
-	}
-	if i := strings.Index(words, "Could not open '"); i >= 0 && m.User != nil && strings.HasSuffix(words, "Permission denied") {
-		return problem.New(api.KindUnreadable,
-			"an image of several files is opened by QEMU itself: let the user "+m.User.Name+" read all of them, and enter their directory",
-			"QEMU did not start: %s", words[i:])
 	}
 	return problem.New(api.KindUnsupported, "`panal log` shows all that QEMU said", "QEMU did not start: %s", words)
 }

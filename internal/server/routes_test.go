@@ -72,7 +72,7 @@ var operations = []operationCase{
 	{api.GetHost, "/v1/host", "", 200, "host"},
 	{api.ListMachines, "/v1/machines", "", 200, "list {Labels:[] State:}"},
 	{api.ListMachines, "/v1/machines?label=a&label=b%3Dc%2Cd&state=running", "", 200, "list {Labels:[a b=c,d] State:running}"},
-	{api.CreateMachine, "/v1/machines", `{"spec":{"name":"web","memory":{"size":"1.5G"}},"disks":[{"path":"/d"}],"set":["cpus=2"]}`, 202, "create web 1536M [{Path:/d Mode: Format:}] [cpus=2]"},
+	{api.CreateMachine, "/v1/machines", `{"spec":{"name":"web","memory":{"size":"1.5G"}},"disks":[{"path":"/d"}],"set":["cpus=2"]}`, 202, "create web 1536M [{Path:/d Mode: Format: Snapshot:}] [cpus=2]"},
 	{api.CreateMachine, "/v1/machines", `{"spec":{"memory":{"size":4096}}}`, 202, "create  4K [] []"},
 	{api.Register, "/v1/machines:register", `{"folder":"/m","newUUID":true}`, 200, "register {Folder:/m NewUUID:true Name: Discard:false}"},
 	{api.GetMachine, "/v1/machines/web", "", 200, "get web"},

@@ -1,0 +1,92 @@
+package media
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/formats"
+	"github.com/panalvm/panal/disk/hostfs"
+	"github.com/panalvm/panal/internal/problem"
+)
+
+// known refuses a format that there is none of.
+func known(ref Ref) error {
+	if ref.Format == "" {
+		return nil
+	}
+	_, _, err := disk.Find(formats.All(), ref.Format)
+	if err == nil {
+		return nil
+	}
+	if slices.Contains([]string{"qed", "qcow", "dmg", "bochs", "cloop"}, ref.Format) {
+		return problem.New(api.KindUnsupported, "convert it with qemu-img convert", "image %s has the format %s", ref.Path, ref.Format)
+	}
+	names := []string{}
+	for _, f := range formats.All() {
+		names = append(names, f.Name)
+	}
+	return problem.New(api.KindInvalid, "one of "+strings.Join(names, ", "), "image %s: there is no format %q", ref.Path, ref.Format)
+}
+
+// explain makes an error of the engine a problem that says what to do.
+func explain(path string, err error) error {
+	kind, help, why := api.KindUnreadable, "", err.Error()
+	var bad *disk.FormatError
+	var busy *hostfs.Busy
+	var usage *disk.UsageError
+	switch {
+	case errors.Is(err, disk.ErrOutside):
+		kind, help = api.KindRefused, "put all its files into one directory, or flatten it with `panal disk convert --allow DIR`"
+	case errors.Is(err, disk.ErrNoParent), errors.Is(err, disk.ErrWrongParent):
+		help = "put its parent beside it"
+	case errors.Is(err, disk.ErrCycle), errors.Is(err, disk.ErrDepth):
+	case errors.As(err, &busy):
+		kind, why = api.KindBusy, busy.Why
+	case errors.As(err, &bad):
+		help = "`panal disk check` may say more"
+	case errors.Is(err, errors.ErrUnsupported):
+		kind = api.KindUnsupported
+	case errors.As(err, &usage):
+		kind = api.KindInvalid
+	case errors.Is(err, fs.ErrNotExist):
+		why = notThere(path, err)
+	case errors.Is(err, fs.ErrPermission):
+		help, why = "let the daemon's user read it", cause(err).Error()
+	default:
+		why = cause(err).Error()
+	}
+	return problem.New(kind, help, "image %s: %s", path, strings.TrimPrefix(why, path+": "))
+}
+
+// notThere says what is missing: the file, a part of it, or what the error
+// says in words of its own.
+func notThere(path string, err error) string {
+	failed, ok := errors.AsType[*fs.PathError](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case failed.Err != fs.ErrNotExist && !isErrno(failed.Err): //nolint:errorlint // only the plain ones say nothing more
+		return failed.Err.Error()
+	case failed.Path != path:
+		return "it needs " + failed.Path + ", which is not there"
+	}
+	return "there is no such file"
+}
+
+func isErrno(err error) bool {
+	_, plain := err.(syscall.Errno) //nolint:errorlint // likewise
+	return plain
+}
+
+// cause is what lies below an error that names a path.
+func cause(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
+}
