@@ -16,6 +16,7 @@ type tableCheck struct {
 	hole    [2]int64        // a range of the file that is known to be a hole
 	meta    []stretch       // what is not grains
 	grains  []uint64        // sector << 32 | number of the grain, its lower 32 bits
+	behind  []int64         // grains whose entries in the two copies differ
 }
 
 // stretch is a part of the file, in sectors.
@@ -198,6 +199,7 @@ func (c *tableCheck) report(d *directory, t, copyAt int64, dangling, differ []in
 		c.x.add(disk.Damage, d.entryAt(d.gd[t], dangling[0]), fix, "take the second copy's entry where that leads to a grain, else clear the entry: the grain reads as if never written",
 			"%d entries of grain table %d lead behind the end of the file, the first is grain %d's", len(dangling), t, dangling[0])
 	}
+	c.behind = append(c.behind, differ...)
 	if len(differ) > 0 {
 		severity := disk.Damage
 		if c.unclean {

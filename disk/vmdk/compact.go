@@ -46,6 +46,9 @@ func (m *image) compactSpan(ctx context.Context, s *span, report func(done int64
 		if err := e.writer.mark(); err != nil {
 			return 0, err
 		}
+		if err := e.writer.forget(e.size); err != nil {
+			return 0, err
+		}
 		if err := e.writer.dropZeros(ctx, m.below(s), report); err != nil {
 			return 0, err
 		}
@@ -84,7 +87,7 @@ func (f *flat) compact(ctx context.Context, report func(done int64)) (int64, err
 		off += e.Len
 		report(off)
 	}
-	f.part.dirty.Store(true)
+	f.part.touch()
 	return max(0, before-allocated(f.part.file)), f.part.file.Sync()
 }
 
@@ -146,20 +149,40 @@ func (w *writer) dropZerosOf(buffer []byte, at, off int64, below fill) error {
 func (w *writer) pack(ctx context.Context) (int64, error) {
 	w.alloc.Lock()
 	defer w.alloc.Unlock()
-	c := &tableCheck{sparse: w.s, x: &examination{ctx: ctx}, seen: map[int64]int64{}}
+	c := &tableCheck{sparse: w.s, x: &examination{ctx: ctx}, unclean: w.s.header.unclean, seen: map[int64]int64{}}
 	if err := c.tables(); err != nil {
 		return 0, err
 	}
 	if slices.ContainsFunc(c.x.faults, func(f fault) bool { return f.Severity == disk.Damage }) {
 		return 0, disk.Corrupt(name, -1, "the extent %sis damaged; repair it before it is compacted", w.s.part.label())
 	}
+	if err := c.align(); err != nil {
+		return 0, err
+	}
 	slices.Sort(c.grains)
 	c.fixed()
 	gaps := c.gaps()
+	w.free, w.given, w.waiting = nil, nil, nil // they are among the gaps, and soon are none
 	if err := w.moveAll(ctx, c.grains, gaps); err != nil {
 		return 0, err
 	}
 	return w.cut(c)
+}
+
+// align makes the second copies of tables like the first, where a shutdown
+// that was unclean left them behind: they must not lead to where another grain
+// is moved. The writer's alloc is held.
+func (c *tableCheck) align() error {
+	for _, grain := range c.behind {
+		e, err := c.writer.dir.cache.Uint32(c.writer.dir.entryAt(c.writer.dir.table(grain), grain))
+		if err != nil {
+			return err
+		}
+		if err := c.writer.set(grain, e); err != nil {
+			return err
+		}
+	}
+	return c.writer.syncLocked()
 }
 
 // gaps are the places of whole grains that nothing uses, ascending, below the
@@ -215,7 +238,7 @@ func (w *writer) moveAll(ctx context.Context, grains []uint64, gaps []int64) err
 			}
 		}
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	return w.syncLocked()
 }
 
@@ -228,7 +251,7 @@ func (w *writer) move(buffer []byte, grain, from, to int64) error {
 	if _, err := w.s.part.file.WriteAt(buffer, to); err != nil {
 		return err
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	return w.set(grain, uint32(to/sector))
 }
 
@@ -241,16 +264,12 @@ func (w *writer) cut(c *tableCheck) (int64, error) {
 	for _, s := range c.meta {
 		end = max(end, (s.off+s.len)*sector)
 	}
-	w.free, w.given, w.waiting = nil, nil, nil
 	before := w.s.end.Load()
-	w.next = roundUp(end, w.s.grain)
 	if end >= before {
-		w.next = roundUp(before, w.s.grain)
 		return 0, nil
 	}
-	if err := w.s.part.file.Truncate(end); err != nil {
+	if err := w.cutAt(end); err != nil {
 		return 0, err
 	}
-	w.s.end.Store(end)
-	return before - end, w.s.part.file.Sync()
+	return before - end, w.syncLocked()
 }

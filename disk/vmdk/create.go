@@ -19,6 +19,13 @@ import (
 // below 2 GiB, for file systems that end there.
 const splitSize = 2<<30 - 64<<10
 
+// minExtent is the least that all but the last extent of a split image have,
+// and maxExtents is how many there may be: so many files, and lines of text.
+const (
+	minExtent  = 64 << 10
+	maxExtents = 1 << 15
+)
+
 // create makes an image and opens it.
 func create(t *disk.Target) (disk.Image, error) {
 	m := &image{name: t.Name, fs: t.FS, kind: t.Variant.Name, write: true, parent: t.Parent, borrowed: true, parts: []*part{{file: t.File}}}
@@ -40,6 +47,14 @@ func checkTarget(t *disk.Target) error {
 	if err := checkSize(t.Size); err != nil {
 		return err
 	}
+	if e := t.Int(optExtent); e > 0 {
+		if e%minExtent != 0 {
+			return disk.Usage("option %s is %d; it must be a multiple of %d", optExtent, e, int64(minExtent))
+		}
+		if err := checkCount(0, t.Size, e); err != nil {
+			return err
+		}
+	}
 	if g := t.Int(optGrain); g&(g-1) != 0 {
 		return disk.Usage("option %s is %d; it must be a power of two", optGrain, g)
 	}
@@ -50,6 +65,15 @@ func checkTarget(t *disk.Target) error {
 		return disk.Usage("options %s and %s must not have quotes or control characters", optHardware, optTools)
 	}
 	return errors.Join(checkName("image's name", base(t.Name)), checkName("parent's name", t.ParentName))
+}
+
+// checkCount refuses more extents than there may be: have, and those for size
+// bytes more.
+func checkCount(have int, size, most int64) error {
+	if n := int64(have) + (size+most-1)/most; n > maxExtents {
+		return disk.Unsupported(name, "a disk in %d extents of %d bytes is not possible; it may have %d", n, most, maxExtents)
+	}
+	return nil
 }
 
 // checkName refuses names that cannot stand in a descriptor: it quotes them,
@@ -99,12 +123,13 @@ func (m *image) build(t *disk.Target) error {
 	if err != nil {
 		return err
 	}
-	return m.parts[0].file.Sync()
+	return m.syncParts()
 }
 
 // buildMonolithic makes an image of one file with the descriptor in it.
 func (m *image) buildMonolithic(t *disk.Target) error {
 	p := m.parts[0]
+	p.touch()
 	if m.kind == kindStream {
 		return m.buildStream(t)
 	}
@@ -142,21 +167,23 @@ func (m *image) buildApart(t *disk.Target, lines []descriptor.Extent) error {
 			return err
 		}
 	}
+	m.home.part.touch()
 	_, err := m.home.part.file.WriteAt(m.desc.Bytes(), 0)
 	return err
 }
 
-// fillFile makes an empty extent in a file, durably.
+// fillFile makes an empty extent in a file. It is to be synced.
 func fillFile(p *part, line descriptor.Extent, grain int64, zeroed bool) error {
+	p.touch()
 	size := line.Sectors * sector
 	if line.Type != "SPARSE" {
-		return errors.Join(p.file.Truncate(size), p.file.Sync())
+		return p.file.Truncate(size)
 	}
 	l, err := newLayout(size, 0, grain, zeroed)
 	if err != nil {
 		return err
 	}
-	return errors.Join(l.write(p.file), p.file.Sync())
+	return l.write(p.file)
 }
 
 // attach opens an extent that was made, and puts it behind the others.
@@ -183,9 +210,9 @@ func extentLines(t *disk.Target) []descriptor.Extent {
 	case kindVMFS:
 		kind, mark = "VMFS", "-flat"
 	case kindSplitFlat:
-		kind, mark, most = "FLAT", "-f%03d", splitSize
+		kind, mark, most = "FLAT", "-f%03d", t.Int(optExtent)
 	case kindSplitSparse:
-		mark, most = "-s%03d", splitSize
+		mark, most = "-s%03d", t.Int(optExtent)
 	}
 	var all []descriptor.Extent
 	for left := t.Size; left > 0; left -= most {

@@ -93,31 +93,39 @@ func tables(file []byte) (first, second int) {
 	return int(le.Uint32(file[gd:])) * 512, int(le.Uint32(file[rgd:])) * 512
 }
 
-// TestRepair damages tables in many ways.
-func TestRepair(t *testing.T) {
-	original := small(t, "monolithicSparse")
-	first, second := tables(original)
+// harm is a way to damage an image that small made.
+type harm struct {
+	damage func(p []byte)
+	lost   bool   // whether what small wrote is
+	says   string // what a finding says
+}
+
+// harms are ways to damage tables. entry and copyOf are where the first copy and
+// the second tell of grain 1, which holds what small wrote.
+func harms(entry, copyOf int) map[string]harm {
 	le := binary.LittleEndian
-	entry := first + 4 // grain 1 holds what small wrote
-	if le.Uint32(original[entry:]) == 0 {
-		t.Fatal("grain 1 is not there")
-	}
-	for name, c := range map[string]struct {
-		damage func(p []byte)
-		lost   bool   // whether the content is
-		says   string // what a finding says
-	}{
+	return map[string]harm{
 		"first entry zeroed":    {func(p []byte) { le.PutUint32(p[entry:], 0) }, false, "differ from the second copy"},
 		"first entry dangling":  {func(p []byte) { le.PutUint32(p[entry:], 1<<30) }, false, "behind the end of the file"},
-		"second entry zeroed":   {func(p []byte) { le.PutUint32(p[second+4:], 0) }, false, "differ from the second copy"},
-		"both dangling":         {func(p []byte) { le.PutUint32(p[entry:], 1<<30); le.PutUint32(p[second+4:], 1<<30) }, true, "behind the end of the file"},
-		"two on one":            {func(p []byte) { copy(p[entry+4:], p[entry:entry+4]); copy(p[second+8:], p[entry:entry+4]) }, false, "lie upon each other"},
+		"second entry zeroed":   {func(p []byte) { le.PutUint32(p[copyOf:], 0) }, false, "differ from the second copy"},
+		"both dangling":         {func(p []byte) { le.PutUint32(p[entry:], 1<<30); le.PutUint32(p[copyOf:], 1<<30) }, true, "behind the end of the file"},
+		"two on one":            {func(p []byte) { copy(p[entry+4:], p[entry:entry+4]); copy(p[copyOf+4:], p[entry:entry+4]) }, false, "lie upon each other"},
 		"first directory lost":  {func(p []byte) { le.PutUint64(p[56:], 1<<40) }, false, "first grain directory cannot be read"},
 		"second directory lost": {func(p []byte) { le.PutUint64(p[48:], 1<<40) }, false, "second grain directory cannot be read"},
 		"first table lost":      {func(p []byte) { le.PutUint32(p[int(le.Uint64(p[56:]))*512:], 1<<30) }, false, "is not in the file"},
 		"unclean":               {func(p []byte) { p[72] = 1 }, false, "not closed"},
 		"no CID":                {func(p []byte) { copy(p[bytes.Index(p, []byte("\nCID=")):], "\nXID=") }, false, "no readable CID"},
-	} {
+	}
+}
+
+// TestRepair damages tables in many ways.
+func TestRepair(t *testing.T) {
+	original := small(t, "monolithicSparse")
+	first, second := tables(original)
+	if binary.LittleEndian.Uint32(original[first+4:]) == 0 {
+		t.Fatal("grain 1 is not there")
+	}
+	for name, c := range harms(first+4, second+4) {
 		t.Run(name, func(t *testing.T) {
 			file := bytes.Clone(original)
 			c.damage(file)

@@ -16,6 +16,7 @@ import (
 // identity is what changes in a descriptor while the image is open.
 type identity struct {
 	changed atomic.Bool // the CID was, since the image was opened
+	unsure  atomic.Bool // the last change failed: the file may hold another text than image.desc; set with mu held
 	mu      sync.Mutex  // guards image.desc and the file of it
 }
 
@@ -62,8 +63,22 @@ func (m *image) edit(change func(d *descriptor.Descriptor) error) error {
 	return m.store(d)
 }
 
+// settleText writes the descriptor anew when a change of it failed: what the
+// file holds then nobody knows.
+func (m *image) settleText() error {
+	if !m.identity.unsure.Load() {
+		return nil
+	}
+	m.identity.mu.Lock()
+	defer m.identity.mu.Unlock()
+	if !m.identity.unsure.Load() {
+		return nil
+	}
+	return m.store(m.desc)
+}
+
 // store writes a descriptor in the place of the image's, and no sector that
-// stays as it is; m.identity.mu is held.
+// is known to stay as it is; m.identity.mu is held.
 func (m *image) store(d *descriptor.Descriptor) error {
 	d.Align(sector, m.desc.Aligned())
 	old, text := m.desc.Bytes(), d.Bytes()
@@ -72,13 +87,23 @@ func (m *image) store(d *descriptor.Descriptor) error {
 		if int64(len(text)) > h.room {
 			return disk.Unsupported(name, "the descriptor would have %d bytes; there is room for %d", len(text), h.room)
 		}
-		text = append(text, make([]byte, max(0, len(old)-len(text)))...)
 	}
 	from, to := changedSectors(old, text)
+	unsure := m.identity.unsure.Swap(true)
+	if unsure {
+		from, to = 0, len(text)
+	}
+	rest := max(0, len(old)-len(text)) // what remains of the old text behind
+	if h.room > 0 && unsure {
+		rest = int(h.room) - len(text)
+	}
+	if h.room > 0 && rest > 0 {
+		text, to = append(text, make([]byte, rest)...), len(text)+rest
+	}
 	if _, err := h.part.file.WriteAt(text[from:to], h.off+int64(from)); err != nil {
 		return err
 	}
-	if h.room == 0 && len(text) != len(old) {
+	if h.room == 0 && (rest > 0 || unsure) {
 		if err := h.part.file.Truncate(int64(len(text))); err != nil {
 			return err
 		}
@@ -87,6 +112,7 @@ func (m *image) store(d *descriptor.Descriptor) error {
 		return err
 	}
 	m.desc = d
+	m.identity.unsure.Store(false)
 	return nil
 }
 

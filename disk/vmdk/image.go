@@ -33,6 +33,9 @@ type image struct {
 	identity identity
 	desc     *descriptor.Descriptor // nil when there is none; guarded by identity.mu once the image is open
 	filling  bool                   // new, and to be filled by a sink
+	// inherited says that the files may hold what whoever had them before wrote
+	// and could not sync: it is read, so a Sync has to make it durable.
+	inherited atomic.Bool
 }
 
 // span is an extent in its place on the disk.
@@ -51,9 +54,34 @@ type extent interface {
 
 // part is a file of the image.
 type part struct {
-	ref   string // as it stands in the descriptor; "" is the file that the image was opened by
-	file  disk.File
-	dirty atomic.Bool // written since it was synced
+	ref  string // as it stands in the descriptor; "" is the file that the image was opened by
+	file disk.File
+
+	written atomic.Uint64 // how often it was
+	synced  atomic.Uint64 // how much of that is durable
+	syncing sync.Mutex    // held while the file is synced
+}
+
+// touch notes that the file was written: after it was, because a sync in
+// between would take it for durable.
+func (p *part) touch() { p.written.Add(1) }
+
+// dirty tells whether something written is not known to be durable.
+func (p *part) dirty() bool { return p.written.Load() != p.synced.Load() }
+
+// sync makes durable what was written. It waits for another that is under way.
+func (p *part) sync() error {
+	p.syncing.Lock()
+	defer p.syncing.Unlock()
+	n := p.written.Load()
+	if n == p.synced.Load() {
+		return nil
+	}
+	if err := p.file.Sync(); err != nil {
+		return err
+	}
+	p.synced.Store(n)
+	return nil
 }
 
 // core is the image that its decorators share.

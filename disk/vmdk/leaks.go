@@ -109,6 +109,9 @@ func (c *tableCheck) taken(g gap) int64 {
 
 // giveBack frees ranges that nothing uses: the last one by cutting the file.
 func (w *writer) giveBack(gaps []gap) error {
+	if err := w.forget(w.s.size); err != nil { // what is left behind the end leads into the gaps
+		return err
+	}
 	w.alloc.Lock()
 	defer w.alloc.Unlock()
 	w.free, w.given, w.waiting = nil, nil, nil // they are within
@@ -124,7 +127,7 @@ func (w *writer) giveBack(gaps []gap) error {
 			return err
 		}
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	return nil
 }
 
@@ -133,7 +136,7 @@ func (w *writer) cutAt(end int64) error {
 	if err := w.s.part.file.Truncate(end); err != nil {
 		return err
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	w.s.end.Store(end)
 	w.next = roundUp(end, w.s.grain)
 	return nil

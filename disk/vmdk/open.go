@@ -20,6 +20,7 @@ func open(s *disk.Source) (disk.Image, error) {
 	}
 	o := &opener{source: s, image: &image{write: s.Write, name: s.Name, fs: s.FS()}}
 	o.image.parts = []*part{{file: s.File}}
+	o.image.inherited.Store(s.Write)
 	if err := o.open(); err != nil {
 		for _, p := range o.image.parts {
 			err = errors.Join(err, p.file.Close())

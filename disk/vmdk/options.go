@@ -1,6 +1,10 @@
 package vmdk
 
-import "github.com/panalvm/panal/disk"
+import (
+	"strconv"
+
+	"github.com/panalvm/panal/disk"
+)
 
 // Names of options.
 const (
@@ -11,6 +15,7 @@ const (
 	optCompat6  = "compat6"
 	optZeroed   = "zeroedGrain"
 	optThin     = "thin"
+	optExtent   = "extentSize"
 )
 
 func options() []disk.Option {
@@ -24,6 +29,10 @@ func options() []disk.Option {
 		{Name: optTools, Kind: disk.Text, Default: "2147483647", Help: "version of VMware's tools in the guest"},
 		{Name: optCompat6, Kind: disk.Switch, Default: "off", Help: "virtual hardware version 6"},
 		{Name: optZeroed, Kind: disk.Switch, Default: "off", Variants: []string{kindSparse, kindSplitSparse}, Help: "say in the tables which grains are zero; readers must know version 2"},
+		{
+			Name: optExtent, Kind: disk.Bytes, Default: strconv.Itoa(splitSize), Min: minExtent, Max: splitSize,
+			Variants: []string{kindSplitSparse, kindSplitFlat}, Help: "how much of the disk each file holds; VMware's programs take 2 GiB less 64K, or 1 MiB",
+		},
 		{Name: optThin, Kind: disk.Switch, Default: "off", Variants: []string{kindVMFS}, Help: "mark the disk as thinly provisioned"},
 	}
 }

@@ -35,8 +35,9 @@ func (w *writer) forgetSecond() error {
 }
 
 // putHeader writes another header, durably. It is one sector: the power
-// cannot be cut within it.
+// cannot be cut within it. When it fails the file has the old one or the new.
 func (w *writer) putHeader(h header) error {
+	w.unsure = true
 	h.unclean = w.marked.Load() || w.keep
 	if _, err := w.s.part.file.WriteAt(h.encode(), 0); err != nil {
 		return err
@@ -46,11 +47,12 @@ func (w *writer) putHeader(h header) error {
 	}
 	h.unclean = w.keep
 	w.s.header = h
+	w.unsure = false
 	return nil
 }
 
 // rebuild makes a grain table anew that cannot be read: empty, or from the
-// second copy.
+// second copy. It is durable before anything leads to it.
 func (w *writer) rebuild(t int64, second bool) error {
 	if err := w.mark(); err != nil {
 		return err
@@ -60,30 +62,18 @@ func (w *writer) rebuild(t int64, second bool) error {
 	d := w.dir
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	old := int64(0)
+	content := make([]byte, tableSectors(d.entries)*sector)
 	if second {
-		old = int64(d.rgd[t]) * sector
+		if _, err := w.s.part.file.ReadAt(content[:4*d.entries], int64(d.rgd[t])*sector); err != nil {
+			return err
+		}
 	}
-	d.gd[t] = 0
-	if err := w.addTable(t); err != nil {
+	at, err := w.addTable(t, content)
+	if err != nil {
 		return err
 	}
 	d.used[t/64] |= 1 << (t % 64)
-	for i := int64(0); old > 0 && i < d.entries; i++ {
-		e, err := d.cache.Uint32(old + 4*i)
-		if err != nil {
-			return err
-		}
-		if e == 0 {
-			continue
-		}
-		for _, to := range []uint32{d.gd[t], d.rgd[t]} {
-			if err := d.cache.SetUint32(int64(to)*sector+4*i, e); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return w.point(t, at)
 }
 
 // clearDangling mends entries that lead nowhere.
@@ -176,7 +166,7 @@ func (w *writer) separate(grain int64) error {
 	if _, err := w.s.part.file.WriteAt(content, at); err != nil {
 		return err
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	w.s.end.Store(max(w.s.end.Load(), at+w.s.grain))
 	return w.set(grain, uint32(at/sector))
 }

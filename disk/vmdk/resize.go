@@ -3,6 +3,8 @@ package vmdk
 import (
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/vmdk/descriptor"
@@ -35,13 +37,31 @@ func (m *image) Resize(size int64) error {
 	return m.shrink(size)
 }
 
-// grow makes the last extent longer, and adds more where they are split.
+// grow makes the last extent longer, and adds more where they are split. When
+// that fails the disk stays as it was.
 func (m *image) grow(size int64) error {
+	old, count := m.size, len(m.spans)
+	err := m.extend(size)
+	if err == nil {
+		err = m.describeExtents()
+	}
+	if err != nil {
+		return errors.Join(err, m.undoGrow(old, count))
+	}
+	return nil
+}
+
+// extend makes the files of a longer disk, durably; the descriptor knows
+// nothing of it yet.
+func (m *image) extend(size int64) error {
 	old := m.size
+	if err := checkCount(len(m.spans), size-old, m.most()); m.split() && err != nil {
+		return err
+	}
 	last := &m.spans[len(m.spans)-1]
 	room := size - old
 	if m.split() {
-		room = min(room, max(splitSize-last.len, 0))
+		room = min(room, max(m.most()-last.len, 0))
 	}
 	if room > 0 {
 		if err := m.growSpan(last, last.len+room); err != nil {
@@ -50,34 +70,60 @@ func (m *image) grow(size int64) error {
 	}
 	m.size = last.start + last.len
 	for m.size < size {
-		if err := m.addSpan(min(splitSize, size-m.size)); err != nil {
-			return errors.Join(err, m.trim(old))
+		if err := m.addSpan(min(m.most(), size-m.size)); err != nil {
+			return err
 		}
 	}
 	if err := m.hide(old, size); err != nil {
-		return errors.Join(err, m.trim(old))
+		return err
 	}
-	if err := m.syncAll(); err != nil {
-		return errors.Join(err, m.trim(old))
+	return m.syncAll()
+}
+
+// undoGrow goes back to a disk of the given size and number of extents. New
+// files are removed unless a descriptor that could not be taken back may name them.
+func (m *image) undoGrow(size int64, count int) error {
+	gone := slices.Clone(m.spans[count:])
+	m.spans, m.size = m.spans[:count], size
+	last := &m.spans[count-1]
+	last.cut(size - last.start)
+	if m.settleText() != nil {
+		return nil // why, growing has told already
 	}
-	if err := m.describeExtents(); err != nil {
-		return errors.Join(err, m.trim(old))
+	if s, ok := last.extent.(*sparse); ok && s.writer != nil {
+		_ = s.writer.shrink() // only so that the header says the same as the descriptor, for others
 	}
-	return nil
+	return m.remove(gone)
+}
+
+// cut makes an extent of the disk shorter, in memory. What its file holds
+// behind is forgotten before it is made longer again.
+func (s *span) cut(size int64) {
+	s.len = size
+	switch e := s.extent.(type) {
+	case *flat:
+		e.size = size
+	case *sparse:
+		e.size, e.covered = size, min(size, e.covered)
+	}
 }
 
 // split tells whether extents are limited in size.
 func (m *image) split() bool { return m.kind == kindSplitFlat || m.kind == kindSplitSparse }
 
-// trim goes back to the size that the descriptor tells; what files have beyond
-// does no harm.
-func (m *image) trim(size int64) error {
-	for len(m.spans) > 1 && m.spans[len(m.spans)-1].start >= size {
-		m.spans = m.spans[:len(m.spans)-1]
+// most is how large an extent may become, in bytes: as all but the last are, if
+// there are more.
+func (m *image) most() int64 {
+	first := m.spans[0].len
+	for i := range m.spans[:len(m.spans)-1] {
+		if m.spans[i].len != first {
+			return splitSize
+		}
 	}
-	last := &m.spans[len(m.spans)-1]
-	last.len, m.size = size-last.start, size
-	return nil
+	if len(m.spans) == 1 || first < minExtent {
+		return splitSize
+	}
+	return first
 }
 
 // hide makes what was added read as zeros where a parent is longer.
@@ -141,24 +187,43 @@ func (m *image) addSpan(size int64) error {
 	} else if s, ok := m.spans[0].extent.(*sparse); ok {
 		grain = s.grain
 	}
-	line.File = extentName(m.name, mark, len(m.spans)+1)
-	if err := checkName("new extent's name", line.File); err != nil {
-		return err
-	}
-	resolved, err := m.fs.Resolve(m.name, line.File)
+	p, err := m.newPart(mark)
 	if err != nil {
 		return err
 	}
-	f, err := m.fs.Create(resolved)
+	line.File = p.ref
+	if err = fillFile(p, line, grain, m.zeroedGrains()); err == nil {
+		err = m.attach(p, m.spans[len(m.spans)-1].line+1, line)
+	}
 	if err != nil {
-		return fmt.Errorf("extent %q: %w", line.File, err)
+		return errors.Join(err, m.removePart(p))
 	}
-	p := &part{ref: line.File, file: f}
-	m.parts = append(m.parts, p)
-	if err := fillFile(p, line, grain, m.zeroedGrains()); err != nil {
-		return err
+	return nil
+}
+
+// newPart makes a file for a further extent. A name may be taken by one that
+// could not be removed when the disk was made shorter.
+func (m *image) newPart(mark string) (*part, error) {
+	for i := len(m.spans) + 1; ; i++ {
+		ref := extentName(m.name, mark, i)
+		if err := checkName("new extent's name", ref); err != nil {
+			return nil, err
+		}
+		resolved, err := m.fs.Resolve(m.name, ref)
+		if err != nil {
+			return nil, err
+		}
+		f, err := m.fs.Create(resolved)
+		if errors.Is(err, fs.ErrExist) && i < 2*len(m.spans)+100 {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("extent %q: %w", ref, err)
+		}
+		p := &part{ref: ref, file: f}
+		m.parts = append(m.parts, p)
+		return p, nil
 	}
-	return m.attach(p, m.spans[len(m.spans)-1].line+1, line)
 }
 
 // zeroedGrains tells whether new extents are to know grains of zeros.
@@ -169,12 +234,13 @@ func (m *image) zeroedGrains() bool {
 
 // describeExtents writes the extents as they are into the descriptor.
 func (m *image) describeExtents() error {
-	return m.edit(func(d *descriptor.Descriptor) error {
+	var kept []descriptor.Extent
+	err := m.edit(func(d *descriptor.Descriptor) error {
 		all, err := d.Extents()
 		if err != nil {
 			return err
 		}
-		kept := make([]descriptor.Extent, 0, len(m.spans))
+		kept = make([]descriptor.Extent, 0, len(m.spans))
 		for i := range m.spans {
 			s := &m.spans[i]
 			line := descriptor.Extent{Access: s.access, Type: "SPARSE"}
@@ -186,7 +252,6 @@ func (m *image) describeExtents() error {
 				line.File = s.extent.(*sparse).part.ref
 			}
 			line.Sectors = s.len / sector
-			s.line = i
 			kept = append(kept, line)
 		}
 		g := geometry(m.size, d.Text("ddb.adapterType"))
@@ -197,33 +262,44 @@ func (m *image) describeExtents() error {
 		}
 		return d.SetExtents(kept)
 	})
+	for i := range m.spans {
+		if err == nil {
+			m.spans[i].line = i
+		}
+	}
+	return err
 }
 
-// shrink cuts the disk.
+// shrink cuts the disk. When the descriptor cannot be written it stays as it
+// was; an error after that says that space was not given back.
 func (m *image) shrink(size int64) error {
-	var gone []span
-	for len(m.spans) > 1 && m.spans[len(m.spans)-1].start >= size {
-		gone = append(gone, m.spans[len(m.spans)-1])
-		m.spans = m.spans[:len(m.spans)-1]
+	spans, count := m.spans, len(m.spans)
+	for count > 1 && spans[count-1].start >= size {
+		count--
 	}
-	last := &m.spans[len(m.spans)-1]
-	last.len, m.size = size-last.start, size
+	last, gone := &spans[count-1], slices.Clone(spans[count:])
+	old, oldLen := m.size, last.len
+	m.spans, m.size, last.len = spans[:count:count], size, size-last.start
 	if err := m.describeExtents(); err != nil {
+		m.spans, m.size, last.len = spans, old, oldLen
 		return err
 	}
+	last.cut(last.len)
 	var err error
 	switch e := last.extent.(type) {
 	case *flat:
-		e.size = last.len
 		if len(gone) == 0 || !shared(gone, e.part) {
 			err = e.part.file.Truncate(e.from + e.size)
 		}
 	case *sparse:
 		if e.writer != nil {
-			err = e.writer.shrink(last.len)
+			err = e.writer.shrink()
 		}
 	}
-	return errors.Join(err, m.remove(gone), m.syncAll())
+	if err = errors.Join(err, m.remove(gone)); err != nil {
+		return fmt.Errorf("the disk has %d bytes now; giving space back: %w", size, err)
+	}
+	return m.syncAll()
 }
 
 func shared(all []span, p *part) bool {
@@ -240,22 +316,25 @@ func (m *image) remove(gone []span) error {
 	var failed error
 	for i := range gone {
 		p := partOf(gone[i].extent)
-		if p == nil || p.ref == "" || m.usesPart(p) {
-			continue
+		if p != nil && p.ref != "" && !m.usesPart(p) {
+			failed = errors.Join(failed, m.removePart(p))
 		}
-		for k := range m.parts {
-			if m.parts[k] == p {
-				m.parts = append(m.parts[:k], m.parts[k+1:]...)
-				break
-			}
-		}
-		resolved, err := m.fs.Resolve(m.name, p.ref)
-		if err == nil {
-			err = m.fs.Remove(resolved)
-		}
-		failed = errors.Join(failed, p.file.Close(), err)
 	}
 	return failed
+}
+
+// removePart deletes a file that no extent uses.
+func (m *image) removePart(p *part) error {
+	i := slices.Index(m.parts, p)
+	if i < 0 {
+		return nil // it lay in several extents
+	}
+	m.parts = slices.Delete(m.parts, i, i+1)
+	resolved, err := m.fs.Resolve(m.name, p.ref)
+	if err == nil {
+		err = m.fs.Remove(resolved)
+	}
+	return errors.Join(p.file.Close(), err)
 }
 
 func partOf(e extent) *part {

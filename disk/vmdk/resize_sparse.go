@@ -2,6 +2,7 @@ package vmdk
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 
 	"github.com/panalvm/panal/disk"
@@ -17,37 +18,40 @@ func (w *writer) grow(size int64) error {
 		return err
 	}
 	h := w.s.header
-	if want := uint64(size / sector); want > h.capacity {
-		h.capacity = want
+	h.capacity = max(h.capacity, uint64(size/sector))
+	if h != w.s.header || w.unsure {
+		adopt := func() {}
 		if h.tables() > int64(len(w.dir.gd)) {
-			if err := w.extendDirectories(&h); err != nil {
+			var err error
+			if adopt, err = w.extendDirectories(&h); err != nil {
 				return err
 			}
 		}
 		if err := w.putHeader(h); err != nil {
 			return err
 		}
+		adopt()
 	}
 	w.s.size, w.s.covered = size, size
 	return nil
 }
 
-// shrink makes the extent shorter, and gives its grains up.
-func (w *writer) shrink(size int64) error {
+// shrink gives up what lies behind the end of the extent, which was made
+// shorter.
+func (w *writer) shrink() error {
 	if err := w.mark(); err != nil {
 		return err
 	}
-	if err := w.forget(size); err != nil {
+	if err := w.forget(w.s.size); err != nil {
 		return err
 	}
 	h := w.s.header
-	h.capacity = min(h.capacity, uint64(size/sector))
+	h.capacity = min(h.capacity, uint64(w.s.size/sector))
 	if err := w.putHeader(h); err != nil {
 		return err
 	}
-	w.dir.gd = w.dir.gd[:h.tables()]
+	w.dir.gd = w.dir.gd[:min(int64(len(w.dir.gd)), h.tables())]
 	w.dir.rgd = w.dir.rgd[:min(int64(len(w.dir.rgd)), h.tables())]
-	w.s.size, w.s.covered = size, min(size, w.s.covered)
 	return nil
 }
 
@@ -73,22 +77,29 @@ func (w *writer) forget(size int64) error {
 			i += n
 			continue
 		}
-		p, err := w.dir.at(i)
-		if err == nil && p.state == disk.Unallocated {
-			i++
-			continue
-		}
-		if err := w.clearEntry(i, p); err != nil {
+		if err := w.clearEntry(i); err != nil {
 			return err
 		}
 		i++
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	return w.syncLocked()
 }
 
-// clearEntry clears the entry of a grain, which may be one that leads nowhere.
-func (w *writer) clearEntry(grain int64, p place) error {
+// clearEntry clears the entry of a grain, which may be one that leads nowhere,
+// and its second copy, which may differ.
+func (w *writer) clearEntry(grain int64) error {
+	p, failed := w.dir.at(grain)
+	if failed == nil && p.state == disk.Unallocated {
+		if at := w.dir.secondAt(grain); at == 0 || !w.inFile(w.dir.rgd[grain/w.dir.entries]) {
+			return nil
+		} else if e, err := w.dir.cache.Uint32(at); e == 0 || err != nil {
+			return err
+		}
+	}
+	if _, nowhere := errors.AsType[*disk.FormatError](failed); failed != nil && !nowhere {
+		return failed
+	}
 	if err := w.set(grain, 0); err != nil {
 		return err
 	}
@@ -98,9 +109,10 @@ func (w *writer) clearEntry(grain int64, p place) error {
 	return nil
 }
 
-// extendDirectories makes room for more tables, and the tables; h gets the
-// directories' new places. Nothing refers to them before h is written.
-func (w *writer) extendDirectories(h *header) error {
+// extendDirectories makes room for more tables, and the tables, durably; h gets
+// the directories' new places. Nothing refers to them before h is written: adopt is for
+// after that.
+func (w *writer) extendDirectories(h *header) (adopt func(), err error) {
 	w.alloc.Lock()
 	defer w.alloc.Unlock()
 	d := w.dir
@@ -118,27 +130,28 @@ func (w *writer) extendDirectories(h *header) error {
 		}
 		gd, next, err := w.extended(gds[k], n, at)
 		if err != nil {
-			return err
+			return nil, err
 		}
+		w.next = roundUp(next*sector, w.s.grain) // whatever fails: it may be referred to
 		if err := w.storeDirectory(gd, int64(*place)); err != nil {
-			return err
+			return nil, err
 		}
 		gds[k], at = gd, next
 	}
 	if err := w.s.part.file.Truncate(max(at*sector, w.s.end.Load())); err != nil {
-		return err
+		return nil, err
 	}
 	w.s.end.Store(max(at*sector, w.s.end.Load()))
-	w.next = roundUp(at*sector, w.s.grain)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.gd, d.gdAt = gds[0], int64(h.gd)*sector
-	if len(gds) > 1 {
-		d.rgd = gds[1]
-	}
-	d.used = append(d.used, make([]uint64, (n+63)/64-int64(len(d.used)))...)
-	d.cache.Drop() // nothing waits; the directories were written beside it
-	return w.s.part.file.Sync()
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.gd, d.gdAt = gds[0], int64(h.gd)*sector
+		if len(gds) > 1 {
+			d.rgd = gds[1]
+		}
+		d.used = append(d.used, make([]uint64, max(0, (n+63)/64-int64(len(d.used))))...)
+		d.cache.Drop() // nothing waits; the directories were written beside it
+	}, w.s.part.file.Sync()
 }
 
 // extended is a directory of n entries, the new ones for tables that lie from

@@ -22,6 +22,7 @@ type writer struct {
 	refused error       // why it cannot be written
 	marked  atomic.Bool // the header says unclean
 	keep    bool        // the header said so when it was opened, and is to until it is repaired
+	unsure  bool        // writing another header failed; guarded by image.shape, and by alloc for who holds that for reading
 
 	// alloc is held by who changes tables or writes them; it comes before
 	// directory.mu.
@@ -62,7 +63,7 @@ func (w *writer) mark() error {
 	if _, err := w.s.part.file.WriteAt([]byte{1}, offUnclean); err != nil {
 		return err
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	w.marked.Store(true)
 	return nil
 }
@@ -91,7 +92,7 @@ func (w *writer) write(p []byte, off int64, below fill) error {
 		n := e.Len
 		if e.State == disk.Data {
 			_, err = w.s.part.file.WriteAt(p[:n], e.HostOff)
-			w.s.part.dirty.Store(true) // not earlier: a Sync in between would take it for synced
+			w.s.part.touch() // not earlier: a Sync in between would take it for synced
 		} else {
 			n, err = w.add(p[:n], off, below)
 		}
@@ -193,7 +194,7 @@ func (w *writer) addData(p []byte, off int64, state disk.State, below fill) (int
 	if err := w.store(p[:n], off, at, state, below); err != nil {
 		return 0, err
 	}
-	w.s.part.dirty.Store(true)
+	w.s.part.touch()
 	w.s.end.Store(max(w.s.end.Load(), at+count*w.s.grain))
 	for i := range count {
 		if err := w.set(first+i, uint32((at+i*w.s.grain)/sector)); err != nil {
@@ -267,22 +268,32 @@ func (w *writer) sync() error {
 	return w.syncLocked()
 }
 
+// changed tells whether there is something for sync to do.
+func (w *writer) changed() bool {
+	w.alloc.Lock()
+	defer w.alloc.Unlock()
+	return w.unsure || len(w.given) > 0 || w.s.part.dirty() || w.dir.cache.Dirty() > 0
+}
+
 // syncLocked is sync; w.alloc is held, so that no entry is written whose
 // grain is not durable.
 func (w *writer) syncLocked() error {
 	p := w.s.part
-	if p.dirty.Swap(false) {
-		if err := p.file.Sync(); err != nil {
-			p.dirty.Store(true)
+	if w.unsure {
+		if err := w.putHeader(w.s.header); err != nil {
 			return err
 		}
 	}
+	if err := p.sync(); err != nil {
+		return err
+	}
 	if w.dir.cache.Dirty() > 0 {
-		if err := w.dir.cache.Flush(); err != nil {
+		err := w.dir.cache.Flush()
+		p.touch() // also when it failed, which may have written some
+		if err != nil {
 			return err
 		}
-		if err := p.file.Sync(); err != nil {
-			p.dirty.Store(true)
+		if err := p.sync(); err != nil {
 			return err
 		}
 	}

@@ -36,7 +36,7 @@ func (m *image) clearSpan(s *span, off, n int64, discard bool) error {
 	switch e := s.extent.(type) {
 	case *flat:
 		err := disk.PunchHole(e.part.file, e.from+off-s.start, n)
-		e.part.dirty.Store(true)
+		e.part.touch()
 		return err
 	case *sparse:
 		if e.writer != nil {
@@ -106,7 +106,7 @@ func (w *writer) zeroPart(e disk.Extent, off, n int64, below fill, discard bool)
 		return nil
 	case e.State == disk.Data:
 		err := disk.PunchHole(w.s.part.file, e.HostOff, n)
-		w.s.part.dirty.Store(true)
+		w.s.part.touch()
 		return err
 	case discard:
 		return nil

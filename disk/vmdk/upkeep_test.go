@@ -1,0 +1,39 @@
+package vmdk_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/panalvm/panal/disk/disktest"
+)
+
+// damaged are images to be repaired: those that hold the same when they are,
+// and are not only mended when they are closed.
+func damaged(t *testing.T) map[string][]byte {
+	t.Helper()
+	original := small(t, "monolithicSparse")
+	first, second := tables(original)
+	all := map[string][]byte{}
+	for name, h := range harms(first+4, second+4) {
+		if name == "unclean" || name == "first entry zeroed" {
+			continue
+		}
+		all[name] = bytes.Clone(original)
+		h.damage(all[name])
+	}
+	return all
+}
+
+// Whatever is done to an image may be broken off. Files of one kind only are
+// damaged: the others have the same tables.
+func TestUpkeep(t *testing.T) {
+	for name, s := range subjects() {
+		t.Run(name, func(t *testing.T) {
+			var files map[string][]byte
+			if name == "sparse" {
+				files = damaged(t)
+			}
+			disktest.Upkeep(t, s, files)
+		})
+	}
+}
