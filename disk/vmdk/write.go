@@ -105,8 +105,9 @@ func (m *image) below(s *span) fill { return fill{m.parent, s.start} }
 
 func (f fill) read(p []byte, off int64) error { return disk.ReadParent(f.parent, p, f.start+off) }
 
-// shows tells whether a parent may be seen from off on.
-func (f fill) shows(off int64) bool { return f.parent != nil && f.start+off < f.parent.Size() }
+// shows tells whether a parent may be seen where there is no grain: behind its
+// end too, for the image may get a longer one.
+func (f fill) shows() bool { return f.parent != nil }
 
 func (f *flat) write(p []byte, off int64) error {
 	_, err := f.part.file.WriteAt(p, f.from+off)

@@ -129,7 +129,7 @@ func (w *writer) add(p []byte, off int64, below fill) (int64, error) {
 
 // plain tells whether the grain at off need not be stored when it is zero.
 func (w *writer) plain(off, n int64, state disk.State, below fill) bool {
-	if state == disk.Zeroed || !below.shows(off) {
+	if state == disk.Zeroed || !below.shows() {
 		return true
 	}
 	return w.dir.zeroed && off%w.s.grain == 0 && (n == w.s.grain || off+n == w.s.size)
@@ -171,7 +171,7 @@ func isZero(p []byte) bool {
 
 // addZeros makes whole grains zero where something would shine through.
 func (w *writer) addZeros(off, n int64, state disk.State, below fill) error {
-	if state == disk.Zeroed || !below.shows(off) {
+	if state == disk.Zeroed || !below.shows() {
 		return nil
 	}
 	for i := off / w.s.grain; i*w.s.grain < off+n; i++ {

@@ -67,11 +67,11 @@ func (w *writer) zero(off, n int64, below fill, discard bool) error {
 
 // zeroExtent makes a range in one state read as zeros.
 func (w *writer) zeroExtent(e disk.Extent, off int64, below fill, discard bool) error {
-	if e.State == disk.Zeroed || e.State == disk.Unallocated && (discard || !below.shows(off)) {
+	if e.State == disk.Zeroed || e.State == disk.Unallocated && (discard || !below.shows()) {
 		return nil
 	}
 	first, last := w.wholeGrains(off, e.Len)
-	if first >= last || below.shows(off) && !w.dir.zeroed {
+	if first >= last || below.shows() && !w.dir.zeroed {
 		return w.zeroPart(e, off, e.Len, below, discard)
 	}
 	if err := w.zeroPart(e, off, first*w.s.grain-off, below, discard); err != nil {
