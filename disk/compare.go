@@ -21,25 +21,24 @@ func Compare(ctx context.Context, a, b Image, o CopyOptions) (Difference, error)
 	result := Difference{Same: true, Offset: -1, Longer: a.Size() - b.Size()}
 	size := max(a.Size(), b.Size())
 	left, right := buffers(chunk), buffers(chunk)
-	spans := union(dataSpans(a, chunk, 4<<10), dataSpans(b, chunk, 4<<10), chunk)
-	err := inOrder(ctx, workers(o.Workers), spans,
-		func(s span) (int64, error) {
-			p, q := left.get(int(s.end-s.off)), right.get(int(s.end-s.off))
-			defer left.put(p)
-			defer right.put(q)
-			if err := firstError(ReadParent(a, p, s.off), ReadParent(b, q, s.off)); err != nil {
-				return -1, err
-			}
-			return firstDifference(p, q), nil
-		},
-		func(s span, at int64) error {
-			o.progress(s.off, size)
-			if at < 0 {
-				return nil
-			}
-			result.Same, result.Offset = false, s.off+at
-			return errDiffers
-		})
+	err := byTurns(ctx, workers(o.Workers), differing(a, b, 0, size, chunk, 4<<10), func(s span, turn func() error) error {
+		p, q := left.get(int(s.end-s.off)), right.get(int(s.end-s.off))
+		defer left.put(p)
+		defer right.put(q)
+		if err := firstError(ReadParent(a, p, s.off), ReadParent(b, q, s.off)); err != nil {
+			return err
+		}
+		at := firstDifference(p, q)
+		if err := turn(); err != nil {
+			return err
+		}
+		o.progress(s.off, size)
+		if at < 0 {
+			return nil
+		}
+		result.Same, result.Offset = false, s.off+at
+		return errDiffers
+	})
 	if errors.Is(err, errDiffers) {
 		err = nil
 	}

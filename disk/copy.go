@@ -49,7 +49,7 @@ func Copy(ctx context.Context, dst, src Image, o CopyOptions) error {
 	unit := min(max(Describe(dst).BlockSize, 4<<10), 64<<10)
 	unit &= -unit // a power of two that divides it
 	pool := buffers(chunk)
-	return byTurns(ctx, workers(o.Workers), dataSpans(src, chunk, unit), func(s span, turn func() error) error {
+	return byTurns(ctx, copiers(o.Workers), dataSpans(src, chunk, unit), func(s span, turn func() error) error {
 		p, err := pool.read(src, s)
 		if err != nil {
 			return err
@@ -101,10 +101,10 @@ func isZero(p []byte) bool {
 // dst can take it so; done tells whether it did.
 func copyHost(ctx context.Context, dst, src Image, o CopyOptions) (done bool, err error) {
 	to, ok := dst.(HostCopier)
-	if !ok || !plain(src) {
+	if !ok || !plain(ctx, src) {
 		return false, nil
 	}
-	for e, err := range Extents(src, 0, src.Size()) {
+	for e, err := range Extents(ctx, src, 0, src.Size()) {
 		if err != nil {
 			return false, err
 		}
@@ -128,11 +128,11 @@ func copyHost(ctx context.Context, dst, src Image, o CopyOptions) (done bool, er
 
 // plain tells whether an image is nothing but the content of a file: one that
 // maps its beginning so, has no parent, and no blocks.
-func plain(img Image) bool {
+func plain(ctx context.Context, img Image) bool {
 	if img.Size() == 0 || Parent(img) != nil || Describe(img).BlockSize != 0 {
 		return false
 	}
-	for e, err := range Extents(img, 0, img.Size()) {
+	for e, err := range Extents(ctx, img, 0, img.Size()) {
 		if err != nil || e.State == Data {
 			return err == nil && e.File != nil && !e.Compressed
 		}
@@ -142,51 +142,67 @@ func plain(img Image) bool {
 
 // Fill gives the content of src to a sink, block by block, and completes it.
 func Fill(ctx context.Context, sink Sink, src Image, o CopyOptions) error {
-	type block struct {
-		off  int64
-		data []byte
-	}
 	unit := int64(sink.BlockSize())
 	step := max(chunk, unit)
 	pool, encoded := buffers(int(step)), buffers(int(step)+int(step)/8)
-	type batch struct {
-		blocks []block
-		buffer []byte
-	}
-	encode := func(s span) (batch, error) {
+	err := byTurns(ctx, workers(o.Workers), dataSpans(src, step, unit), func(s span, turn func() error) error {
 		p, err := pool.read(src, s)
 		if err != nil {
-			return batch{}, err
+			return err
 		}
 		defer pool.put(p)
-		b := batch{buffer: encoded.get(0)}
-		for off := int64(0); off < int64(len(p)); off += unit {
-			raw := p[off:min(off+unit, int64(len(p)))]
-			if isZero(raw) {
-				continue
-			}
-			from := len(b.buffer)
-			if b.buffer, err = encodeBlock(sink, b.buffer, raw); err != nil {
-				return b, err
-			}
-			b.blocks = append(b.blocks, block{s.off + off, b.buffer[from:len(b.buffer):len(b.buffer)]})
+		b := batch{off: s.off, unit: unit, buffer: encoded.get(0)}
+		defer func() { encoded.put(b.buffer) }()
+		if err := b.encode(sink, p); err != nil {
+			return err
 		}
-		return b, nil
-	}
-	err := inOrder(ctx, workers(o.Workers), dataSpans(src, step, unit), encode, func(s span, b batch) error {
-		defer encoded.put(b.buffer)
+		if err := turn(); err != nil {
+			return err
+		}
 		o.progress(s.off, src.Size())
-		for _, block := range b.blocks {
-			if err := sink.Append(block.off, block.data); err != nil {
-				return err
-			}
-		}
-		return nil
+		return b.append(sink)
 	})
 	if err != nil {
 		return err
 	}
 	return sink.Close()
+}
+
+// batch is the encoded form of the blocks of a span.
+type batch struct {
+	off, unit int64
+	buffer    []byte
+	ends      []int // of each block in buffer; -1 of one that is zero
+}
+
+// encode encodes the blocks of p.
+func (b *batch) encode(sink Sink, p []byte) (err error) {
+	for ; len(p) > 0; p = p[min(b.unit, int64(len(p))):] {
+		block, end := p[:min(b.unit, int64(len(p)))], -1
+		if !isZero(block) {
+			if b.buffer, err = encodeBlock(sink, b.buffer, block); err != nil {
+				return err
+			}
+			end = len(b.buffer)
+		}
+		b.ends = append(b.ends, end)
+	}
+	return nil
+}
+
+// append hands the blocks to the sink.
+func (b *batch) append(sink Sink) error {
+	begin := 0
+	for i, end := range b.ends {
+		if end < 0 {
+			continue
+		}
+		if err := sink.Append(b.off+int64(i)*b.unit, b.buffer[begin:end:end]); err != nil {
+			return err
+		}
+		begin = end
+	}
+	return nil
 }
 
 // encodeBlock appends a block's encoded form, also when the sink gives back
@@ -204,9 +220,9 @@ func encodeBlock(sink Sink, dst, block []byte) ([]byte, error) {
 
 // DataOf lists the ranges of img, blocks of the given size, that may hold data:
 // what CreateOptions.Data wants before a stream.
-func DataOf(img Image, block int64) ([]Extent, error) {
+func DataOf(ctx context.Context, img Image, block int64) ([]Extent, error) {
 	var all []Extent
-	for s, err := range dataSpans(img, max(chunk, block), block) {
+	for s, err := range dataSpans(img, max(chunk, block), block)(ctx) {
 		if err != nil {
 			return nil, err
 		}

@@ -65,7 +65,7 @@ func ExampleLayers() {
 	defer child.Close()
 	_, _ = child.(disk.Writer).WriteAt([]byte("new"), 2<<20)
 
-	for layer, err := range disk.Layers(child) {
+	for layer, err := range disk.Layers(context.Background(), child) {
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"fmt"
 	"iter"
 )
@@ -71,9 +72,20 @@ func MapAt(img Image, off, n int64) (Extent, error) {
 }
 
 // Extents yields the extents of img in [off, off+n), adjacent ones joined. It
-// speaks of img alone. It ends at the first error.
-func Extents(img Image, off, n int64) iter.Seq2[Extent, error] {
-	return joined(off, min(off+n, img.Size()), func(off, n int64) (Extent, error) { return MapAt(img, off, n) })
+// speaks of img alone. It ends at the first error, and with ctx's, also while
+// it is still joining.
+func Extents(ctx context.Context, img Image, off, n int64) iter.Seq2[Extent, error] {
+	here := func(off, n int64) (Layer, error) {
+		e, err := MapAt(img, off, n)
+		return Layer{Extent: e}, err
+	}
+	return func(yield func(Extent, error) bool) {
+		for l, err := range joined(ctx, off, min(off+n, img.Size()), here) {
+			if !yield(l.Extent, err) {
+				return
+			}
+		}
+	}
 }
 
 // Layer is an extent of a chain, with how deep the image lies that answers for
@@ -85,30 +97,9 @@ type Layer struct {
 
 // Layers yields the extents of img as a guest sees them: where img is
 // unallocated its parent answers, and so on. What no image of the chain holds is
-// Unallocated, at the depth of the last.
-func Layers(img Image) iter.Seq2[Layer, error] {
-	return func(yield func(Layer, error) bool) {
-		var last Layer
-		for off, size := int64(0), img.Size(); off < size; {
-			next, err := LayerAt(img, off, size-off)
-			if err != nil {
-				yield(Layer{}, err)
-				return
-			}
-			off = next.End()
-			if last.Len > 0 && last.Depth == next.Depth && last.continues(next.Extent) {
-				last.Len += next.Len
-				continue
-			}
-			if last.Len > 0 && !yield(last, nil) {
-				return
-			}
-			last = next
-		}
-		if last.Len > 0 {
-			yield(last, nil)
-		}
-	}
+// Unallocated, at the depth of the last. It ends as Extents does.
+func Layers(ctx context.Context, img Image) iter.Seq2[Layer, error] {
+	return joined(ctx, 0, img.Size(), func(off, n int64) (Layer, error) { return LayerAt(img, off, n) })
 }
 
 // LayerAt describes the range at off as a guest sees it, for at most n bytes: a
@@ -131,17 +122,22 @@ func LayerAt(img Image, off, n int64) (Layer, error) {
 	}
 }
 
-func joined(off, end int64, at func(off, n int64) (Extent, error)) iter.Seq2[Extent, error] {
-	return func(yield func(Extent, error) bool) {
-		var last Extent
+// joined yields what at gives for [off, end), adjacent extents as one. A disk may
+// be a single extent that takes at many calls: ctx is asked before each.
+func joined(ctx context.Context, off, end int64, at func(off, n int64) (Layer, error)) iter.Seq2[Layer, error] {
+	return func(yield func(Layer, error) bool) {
+		var last Layer
 		for off < end {
-			next, err := at(off, end-off)
+			next, err := Layer{}, ctx.Err()
+			if err == nil {
+				next, err = at(off, end-off)
+			}
 			if err != nil {
-				yield(Extent{}, err)
+				yield(Layer{}, err)
 				return
 			}
 			off = next.End()
-			if last.Len > 0 && last.continues(next) {
+			if last.Len > 0 && last.Depth == next.Depth && last.continues(next.Extent) {
 				last.Len += next.Len
 				continue
 			}

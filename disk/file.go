@@ -47,6 +47,13 @@ type RangeCopier interface {
 	CopyRange(off int64, src File, srcOff, n int64) (int64, error)
 }
 
+// Samer is a file that can tell whether another is the same.
+type Samer interface {
+	// Same tells whether both have the same content because they are one file,
+	// opened twice. When it is not known, they are not.
+	Same(other File) bool
+}
+
 // Allocated is a file that knows how much room it takes.
 type Allocated interface {
 	// Allocated is the number of bytes that the file occupies on its store.

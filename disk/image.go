@@ -126,8 +126,9 @@ type Repairer interface {
 // Dumper is an image whose headers can be shown.
 type Dumper interface {
 	// Dump yields the fields of every header and, in short, of the tables, in
-	// the order of their offsets in each file. It ends at the first error.
-	Dump() iter.Seq2[Field, error]
+	// the order of their offsets in each file. It ends at the first error; to ctx
+	// it looks where it goes through a table for long without yielding.
+	Dump(ctx context.Context) iter.Seq2[Field, error]
 }
 
 // Snapshotter is an image that holds earlier states of itself.

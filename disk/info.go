@@ -1,6 +1,10 @@
 package disk
 
-import "time"
+import (
+	"context"
+	"iter"
+	"time"
+)
 
 // Info is what an image says of itself. Fields that a format does not have
 // are zero.
@@ -83,4 +87,24 @@ func Describe(img Image) Info {
 		return d.Describe()
 	}
 	return Info{Size: img.Size()}
+}
+
+// Dump yields the fields of img's headers, as Dumper does, until ctx ends. Of an
+// image without headers it gives errors.ErrUnsupported.
+func Dump(ctx context.Context, img Image) iter.Seq2[Field, error] {
+	return func(yield func(Field, error) bool) {
+		d, ok := img.(Dumper)
+		if !ok {
+			yield(Field{}, Unsupported(Describe(img).Format, "it has no headers to show"))
+			return
+		}
+		for field, err := range d.Dump(ctx) {
+			if err == nil {
+				err = ctx.Err()
+			}
+			if !yield(field, err) || err != nil {
+				return
+			}
+		}
+	}
 }

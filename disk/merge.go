@@ -20,7 +20,7 @@ func Commit(ctx context.Context, child, parent Image, o CopyOptions) error {
 		}
 	}
 	pool := buffers(chunk)
-	for e, err := range Extents(child, 0, child.Size()) {
+	for e, err := range Extents(ctx, child, 0, child.Size()) {
 		if err != nil {
 			return err
 		}
@@ -28,15 +28,15 @@ func Commit(ctx context.Context, child, parent Image, o CopyOptions) error {
 		switch e.State {
 		case Unallocated:
 		case Zeroed:
-			err = Zero(parent, e.Off, e.Len)
+			err = ZeroBySteps(ctx, parent, e.Off, e.Len)
 		case Data:
-			err = pieces(ctx, e, func(s span) error {
-				p, err := pool.read(child, s)
+			err = pieces(ctx, e.Off, e.Len, chunk, func(off, n int64) error {
+				p, err := pool.read(child, span{off, off + n})
 				if err != nil {
 					return err
 				}
 				defer pool.put(p)
-				_, err = to.WriteAt(p, s.off)
+				_, err = to.WriteAt(p, off)
 				return err
 			})
 		}
@@ -61,7 +61,21 @@ func Rebase(ctx context.Context, child, parent Image, name, format string, o Cop
 		return Unsupported(Describe(child).Format, "images of this kind cannot change their parent")
 	}
 	was, will := buffers(chunk), buffers(chunk)
-	for e, err := range Extents(child, 0, child.Size()) {
+	take := func(s span) error {
+		o.progress(s.off, child.Size())
+		p, err := was.read(child, s)
+		if err != nil {
+			return err
+		}
+		defer was.put(p)
+		q := will.get(len(p))
+		defer will.put(q)
+		if err := ReadParent(parent, q, s.off); err != nil || firstDifference(p, q) < 0 {
+			return err
+		}
+		return takeOver(child, w, p, q, s.off)
+	}
+	for e, err := range Extents(ctx, child, 0, child.Size()) {
 		if err != nil {
 			return err
 		}
@@ -69,21 +83,13 @@ func Rebase(ctx context.Context, child, parent Image, name, format string, o Cop
 		if e.State != Unallocated {
 			continue
 		}
-		err = pieces(ctx, e, func(s span) error {
-			p, err := was.read(child, s)
-			if err != nil {
+		for s, err := range differing(Parent(child), parent, e.Off, e.End(), chunk, 1)(ctx) {
+			if err := firstError(err, ctx.Err()); err != nil {
 				return err
 			}
-			defer was.put(p)
-			q := will.get(len(p))
-			defer will.put(q)
-			if err := ReadParent(parent, q, s.off); err != nil || firstDifference(p, q) < 0 {
+			if err := take(s); err != nil {
 				return err
 			}
-			return takeOver(child, w, p, q, s.off)
-		})
-		if err != nil {
-			return err
 		}
 	}
 	if err := w.Sync(); err != nil {
@@ -102,7 +108,7 @@ func takeOver(child Image, w Writer, p, q []byte, off int64) error {
 		}
 		var err error
 		if isZero(p[begin:end]) {
-			err = Zero(child, off+int64(begin), int64(end-begin))
+			err = hide(child, w, p[begin:end], off+int64(begin))
 		} else {
 			_, err = w.WriteAt(p[begin:end], off+int64(begin))
 		}
@@ -113,17 +119,53 @@ func takeOver(child Image, w Writer, p, q []byte, off int64) error {
 	return nil
 }
 
-// pieces does an extent in steps that can be cancelled in between.
-func pieces(ctx context.Context, e Extent, do func(span) error) error {
-	for off := e.Off; off < e.End(); {
+// hide makes child say itself that it is zero where p, all zeros, lies. Behind
+// the end of its parent that is so already, and a format may make nothing of it
+// unless the zeros are written; another parent could then shine through.
+func hide(child Image, w Writer, p []byte, off int64) error {
+	if err := Zero(child, off, int64(len(p))); err != nil {
+		return err
+	}
+	for written := false; len(p) > 0; {
+		e, err := MapAt(child, off, int64(len(p)))
+		switch {
+		case err != nil:
+			return err
+		case e.State != Unallocated:
+			p, off, written = p[e.Len:], e.End(), false
+			continue
+		case written:
+			return Unsupported(Describe(child).Format, "it cannot be said that [%d,+%d) is zero, whatever the new parent holds there", off, e.Len)
+		}
+		if _, err := w.WriteAt(p[:e.Len], off); err != nil {
+			return err
+		}
+		written = true
+	}
+	return nil
+}
+
+// zeroStep is how much is made zero by one call: a format that has to write the
+// zeros does that within a second.
+const zeroStep = 1 << 30
+
+// ZeroBySteps makes a range read as zeros, as Zero does, and ends with ctx.
+func ZeroBySteps(ctx context.Context, img Image, off, n int64) error {
+	return pieces(ctx, off, n, zeroStep, func(off, n int64) error { return Zero(img, off, n) })
+}
+
+// pieces works on a range in parts that end at multiples of step, a power of
+// two, and can be cancelled in between.
+func pieces(ctx context.Context, off, n, step int64, do func(off, n int64) error) error {
+	for n > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		end := min(e.End(), (off+chunk)&^(chunk-1))
-		if err := do(span{off, end}); err != nil {
+		part := min(n, step-off&(step-1))
+		if err := do(off, part); err != nil {
 			return err
 		}
-		off = end
+		off, n = off+part, n-part
 	}
 	return nil
 }

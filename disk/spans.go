@@ -3,9 +3,6 @@ package disk
 import (
 	"context"
 	"iter"
-	"runtime"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // chunk is how much is read at once when whole disks are worked on.
@@ -14,65 +11,118 @@ const chunk = 1 << 20
 // span is a range of a disk that is worked on as one.
 type span struct{ off, end int64 }
 
-// dataSpans yields the ranges of a disk that may hold something else than
-// zeros, cut at multiples of step and widened to multiples of unit; both are
-// powers of two and unit divides step.
-func dataSpans(img Image, step, unit int64) iter.Seq2[span, error] {
-	return func(yield func(span, error) bool) {
-		size, at := img.Size(), int64(0)
-		for layer, err := range Layers(img) {
-			if err != nil {
-				yield(span{}, err)
-				return
-			}
-			if layer.State != Data {
-				continue
-			}
-			begin := max(at, layer.Off&^(unit-1))
-			end := min(size, (layer.End()+unit-1)&^(unit-1))
-			for begin < end {
-				next := min(end, (begin+step)&^(step-1))
-				if !yield(span{begin, next}, nil) {
+// spans yields ranges of disks in ascending order. It ends at the first error,
+// ctx's among them: it may have to go through a large table between two ranges.
+type spans func(ctx context.Context) iter.Seq2[span, error]
+
+// dataSpans are the ranges of a disk that may hold something else than zeros,
+// as cut gives them.
+func dataSpans(img Image, step, unit int64) spans {
+	return cut(img.Size(), step, unit, func(ctx context.Context) iter.Seq2[span, error] {
+		return func(yield func(span, error) bool) {
+			for off, size := int64(0), img.Size(); off < size; {
+				l, err := Layer{}, ctx.Err()
+				if err == nil {
+					l, err = LayerAt(img, off, size-off)
+				}
+				if (err != nil || l.State == Data) && !yield(span{off, l.End()}, err) || err != nil {
 					return
 				}
-				begin = next
+				off = l.End()
 			}
-			at = max(at, end)
 		}
-	}
+	})
 }
 
-// union yields what lies in either of two ascending rows of spans, each cut at
-// multiples of step as both are.
-func union(a, b iter.Seq2[span, error], step int64) iter.Seq2[span, error] {
-	return func(yield func(span, error) bool) {
-		nextA, stopA := iter.Pull2(a)
-		defer stopA()
-		nextB, stopB := iter.Pull2(b)
-		defer stopB()
-		x, errX, okX := nextA()
-		y, errY, okY := nextB()
-		for okX || okY {
-			if errX != nil || errY != nil {
-				yield(span{}, firstError(errX, errY))
-				return
+// differing are the ranges of [off, end) that may read differently in two
+// images, as cut gives them. Of the rest the images' maps tell that it is alike. A
+// nil image, and what lies behind an image's end, reads as zeros.
+func differing(a, b Image, off, end, step, unit int64) spans {
+	return cut(end, step, unit, func(ctx context.Context) iter.Seq2[span, error] {
+		return func(yield func(span, error) bool) {
+			var x, y Extent
+			for at := off; at < end; {
+				err := firstError(ctx.Err(), firstError(advance(&x, a, at, end), advance(&y, b, at, end)))
+				if err != nil {
+					yield(span{}, err)
+					return
+				}
+				next := min(x.End(), y.End())
+				if !alike(x, y) && !yield(span{at, next}, nil) {
+					return
+				}
+				at = next
 			}
-			var s span
-			switch {
-			case !okY || okX && x.off/step < y.off/step:
-				s = x
-				x, errX, okX = nextA()
-			case !okX || y.off/step < x.off/step:
-				s = y
-				y, errY, okY = nextB()
-			default: // in the same step
-				s = span{min(x.off, y.off), max(x.end, y.end)}
-				x, errX, okX = nextA()
-				y, errY, okY = nextB()
+		}
+	})
+}
+
+// advance maps what follows on an extent when that ends at the offset.
+func advance(e *Extent, img Image, at, end int64) error {
+	if at < e.End() {
+		return nil
+	}
+	if img == nil || at >= img.Size() {
+		*e = Extent{Off: at, Len: end - at, State: Zeroed}
+		return nil
+	}
+	l, err := LayerAt(img, at, min(end, img.Size())-at)
+	*e = l.Extent
+	return err
+}
+
+// alike tells whether two extents read the same where both are: as zeros, or
+// from the same place of one file. Both are answers of a whole chain.
+func alike(a, b Extent) bool {
+	if a.State != Data || b.State != Data {
+		return a.State != Data && b.State != Data
+	}
+	if a.Compressed || b.Compressed || a.File == nil || b.File == nil || a.HostOff-a.Off != b.HostOff-b.Off {
+		return false
+	}
+	if a.File == b.File {
+		return true
+	}
+	s, ok := a.File.(Samer)
+	return ok && s.Same(b.File)
+}
+
+// cut joins ascending ranges that touch, widens them to multiples of unit and
+// cuts them at multiples of step; nothing goes beyond end. Both are powers of two,
+// and unit divides step.
+func cut(end, step, unit int64, ranges spans) spans {
+	return func(ctx context.Context) iter.Seq2[span, error] {
+		return func(yield func(span, error) bool) {
+			var open span // joined, and not yielded yet
+			pass := func(until int64) bool {
+				for open.off < until {
+					next := open.off + min(until-open.off, step-open.off&(step-1))
+					if !yield(span{open.off, next}, nil) {
+						return false
+					}
+					open.off = next
+				}
+				return true
 			}
-			if !yield(s, nil) {
-				return
+			for r, err := range ranges(ctx) {
+				if err != nil {
+					yield(span{}, err)
+					return
+				}
+				r.off &^= unit - 1
+				r.end += min(end-r.end, -r.end&(unit-1))
+				if r.off > open.end {
+					if !pass(open.end) {
+						return
+					}
+					open = r
+				}
+				open.end = max(open.end, r.end)
+				if !pass(open.end &^ (step - 1)) {
+					return
+				}
 			}
+			pass(open.end)
 		}
 	}
 }
@@ -82,126 +132,4 @@ func firstError(a, b error) error {
 		return a
 	}
 	return b
-}
-
-// workers is how many goroutines work on spans; a little more than processors,
-// because some wait for the disk.
-func workers(n int) int {
-	if n > 0 {
-		return n
-	}
-	return min(runtime.GOMAXPROCS(0)+1, 16)
-}
-
-// inOrder works on spans in several goroutines and hands the outcomes to take,
-// one at a time and in the order of the spans. At most three times as many
-// spans as goroutines are under way.
-func inOrder[T any](ctx context.Context, n int, spans iter.Seq2[span, error], work func(span) (T, error), take func(span, T) error) error {
-	type job struct {
-		span
-		out  T
-		err  error
-		done chan struct{}
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	todo, line := make(chan *job), make(chan *job, 2*n)
-	group.Go(func() error {
-		defer close(line)
-		defer close(todo)
-		for s, err := range spans {
-			if err != nil {
-				return err
-			}
-			j := &job{span: s, done: make(chan struct{})}
-			for _, queue := range []chan *job{line, todo} {
-				select {
-				case queue <- j:
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			}
-		}
-		return nil
-	})
-	for range n {
-		group.Go(func() error {
-			for j := range todo {
-				j.out, j.err = work(j.span)
-				close(j.done)
-			}
-			return nil
-		})
-	}
-	group.Go(func() error {
-		for j := range line {
-			select {
-			case <-j.done:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			if j.err != nil {
-				return j.err
-			}
-			if err := take(j.span, j.out); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return group.Wait()
-}
-
-// byTurns works on spans in several goroutines: each does one span from its
-// beginning to its end, so that what it read is still in its processor's cache when it
-// writes. turn waits until all spans before were done; what work does after it is done
-// in the order of the spans, one at a time.
-func byTurns(ctx context.Context, n int, spans iter.Seq2[span, error], work func(s span, turn func() error) error) error {
-	type job struct {
-		span
-		before, done chan struct{}
-	}
-	group, ctx := errgroup.WithContext(ctx)
-	todo := make(chan job)
-	group.Go(func() error {
-		defer close(todo)
-		before := make(chan struct{})
-		close(before)
-		for s, err := range spans {
-			if err != nil {
-				return err
-			}
-			j := job{s, before, make(chan struct{})}
-			select {
-			case todo <- j:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-			before = j.done
-		}
-		return nil
-	})
-	for range n {
-		group.Go(func() error {
-			for j := range todo {
-				if err := work(j.span, func() error { return awaitTurn(ctx, j.before) }); err != nil {
-					return err
-				}
-				if err := awaitTurn(ctx, j.before); err != nil {
-					return err
-				}
-				close(j.done)
-			}
-			return nil
-		})
-	}
-	return group.Wait()
-}
-
-func awaitTurn(ctx context.Context, before <-chan struct{}) error {
-	select {
-	case <-before:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

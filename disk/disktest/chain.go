@@ -1,6 +1,7 @@
 package disktest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -130,7 +131,7 @@ func deep(img disk.Image, want int) error {
 // layered checks what the layers of a chain claim.
 func layered(img disk.Image, content []byte) error {
 	at := int64(0)
-	for layer, err := range disk.Layers(img) {
+	for layer, err := range disk.Layers(context.Background(), img) {
 		if err != nil {
 			return fmt.Errorf("layers, at %d: %w", at, err)
 		}
@@ -234,7 +235,7 @@ func checkAlone(s Subject) error {
 func (w *world) ownLayer(image string, view []byte) ([]byte, error) {
 	own := append([]byte(nil), view...)
 	err := w.with(image, false, func(img disk.Image) error {
-		for e, err := range disk.Extents(img, 0, img.Size()) {
+		for e, err := range disk.Extents(context.Background(), img, 0, img.Size()) {
 			if err != nil {
 				return err
 			}

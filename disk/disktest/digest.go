@@ -2,6 +2,7 @@ package disktest
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -39,7 +40,7 @@ func RawDigest(img disk.Image) (string, error) {
 func BlockDigest(img disk.Image) (string, error) {
 	sum, buffer := sha256.New(), make([]byte, digestBlock)
 	next := int64(0) // the first block that was not looked at
-	for layer, err := range disk.Layers(img) {
+	for layer, err := range disk.Layers(context.Background(), img) {
 		if err != nil {
 			return "", err
 		}

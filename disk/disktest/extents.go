@@ -2,6 +2,7 @@ package disktest
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"testing"
@@ -14,7 +15,7 @@ import (
 // that data lies where it is said to lie.
 func mapped(img disk.Image, content []byte) error {
 	at := int64(0)
-	for e, err := range disk.Extents(img, 0, img.Size()) {
+	for e, err := range disk.Extents(context.Background(), img, 0, img.Size()) {
 		if err != nil {
 			return fmt.Errorf("extents, at %d: %w", at, err)
 		}

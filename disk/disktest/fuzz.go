@@ -112,7 +112,7 @@ func lookThrough(img disk.Image) error {
 	}
 	fields := 0
 	if d, ok := img.(disk.Dumper); ok {
-		for range d.Dump() {
+		for range d.Dump(context.Background()) {
 			if fields++; fields >= maxYield {
 				break
 			}

@@ -88,7 +88,7 @@ func dumped(img disk.Image) error {
 		return nil
 	}
 	count := 0
-	for field, err := range d.Dump() {
+	for field, err := range d.Dump(context.Background()) {
 		if err != nil {
 			return fmt.Errorf("dump, after %d fields: %w", count, err)
 		}

@@ -202,7 +202,7 @@ func (i *toy) putHeader(not bool) error {
 	return i.file.Sync()
 }
 
-func (i *toy) Dump() iter.Seq2[disk.Field, error] {
+func (i *toy) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		if i.bug != "dumps nothing" {
 			yield(disk.Field{Part: "header", Offset: 0, Len: 8, Name: "signature", Value: "TOYIMAGE"}, nil)

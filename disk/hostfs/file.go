@@ -29,6 +29,7 @@ var (
 	_ disk.Holed       = (*File)(nil)
 	_ disk.RangeCopier = (*File)(nil)
 	_ disk.Allocated   = (*File)(nil)
+	_ disk.Samer       = (*File)(nil)
 	_ disk.Device      = (*File)(nil)
 )
 
@@ -177,6 +178,20 @@ func (f *File) NextData(off int64) (start, end int64, err error) {
 		return start, size, nil
 	}
 	return start, min(end, size), nil
+}
+
+// Same tells whether another file of the host is this one.
+func (f *File) Same(other disk.File) bool {
+	o, ok := other.(*File)
+	if !ok {
+		return false
+	}
+	mine, err := f.file.Stat()
+	if err != nil {
+		return false
+	}
+	theirs, err := o.file.Stat()
+	return err == nil && os.SameFile(mine, theirs)
 }
 
 // Allocated is the room that the file takes.

@@ -23,6 +23,7 @@ var (
 	_ disk.Puncher   = (*File)(nil)
 	_ disk.Holed     = (*File)(nil)
 	_ disk.Allocated = (*File)(nil)
+	_ disk.Samer     = (*File)(nil)
 )
 
 // Name is the file's name.
@@ -55,6 +56,12 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 	}
 	f.node.change(change{kind: wrote, off: off, data: append([]byte(nil), p...)})
 	return len(p), nil
+}
+
+// Same tells whether another file is this one, opened again.
+func (f *File) Same(other disk.File) bool {
+	o, ok := other.(*File)
+	return ok && o.node == f.node
 }
 
 // Truncate sets the length.

@@ -211,7 +211,7 @@ func checkMap(t *testing.T, from string, img disk.Image) {
 	for _, e := range got {
 		add(&theirs, e.Start, e.Length, e.Data && !e.Zero)
 	}
-	for l, err := range disk.Layers(img) {
+	for l, err := range disk.Layers(t.Context(), img) {
 		if err != nil {
 			t.Fatal(err)
 		}

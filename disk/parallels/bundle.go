@@ -287,14 +287,14 @@ func (b *bundle) Describe() disk.Info {
 }
 
 // Dump shows the descriptor and then each file's header.
-func (b *bundle) Dump() iter.Seq2[disk.Field, error] {
+func (b *bundle) Dump(ctx context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		if !dumpElement(b.d.root, "", yield) {
 			return
 		}
 		for _, p := range b.parts {
 			for i, l := len(p.paths)-1, p.top; l != nil; i, l = i-1, below(l) {
-				for f, err := range l.Dump() {
+				for f, err := range l.Dump(ctx) {
 					f.File = p.paths[i]
 					if !yield(f, err) {
 						return

@@ -83,7 +83,7 @@ func TestABundleReadsThroughItsShots(t *testing.T) {
 			t.Errorf("shot %q reads as %s; it should be %s", shot, have, want)
 		}
 		mapped := make([]byte, img.Size())
-		for e, err := range disk.Extents(img, 0, img.Size()) {
+		for e, err := range disk.Extents(t.Context(), img, 0, img.Size()) {
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package parallels
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // Dump shows the header, the BAT in short and the format extension.
-func (x *expanding) Dump() iter.Seq2[disk.Field, error] {
+func (x *expanding) Dump(ctx context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		x.mu.RLock()
 		h := x.h
@@ -18,7 +19,7 @@ func (x *expanding) Dump() iter.Seq2[disk.Field, error] {
 				return
 			}
 		}
-		if !x.dumpTable(yield) || x.ext == nil {
+		if !x.dumpTable(ctx, yield) || x.ext == nil {
 			return
 		}
 		for _, f := range x.ext.fields() {
@@ -61,9 +62,9 @@ func inUseNote(v uint32) string {
 }
 
 // dumpTable shows rows of entries that belong together.
-func (x *expanding) dumpTable(yield func(disk.Field, error) bool) bool {
+func (x *expanding) dumpTable(ctx context.Context, yield func(disk.Field, error) bool) bool {
 	row := int64(0)
-	for e, err := range disk.Extents(x, 0, x.Size()) {
+	for e, err := range disk.Extents(ctx, x, 0, x.Size()) {
 		if err != nil {
 			return yield(disk.Field{}, err)
 		}

@@ -301,7 +301,7 @@ func TestTheHolesOfATableAreNotRead(t *testing.T) {
 	img := mustOpen(t, tableFile{fs, reads}, "a.hds", disk.Options{})
 	defer mustClose(t, img)
 	var data []int64
-	for e, err := range disk.Extents(img, 0, img.Size()) {
+	for e, err := range disk.Extents(t.Context(), img, 0, img.Size()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -157,7 +157,7 @@ func (x *plain) Repair(ctx context.Context) (disk.Report, error) {
 }
 
 // Dump shows that there is nothing but the disk.
-func (x *plain) Dump() iter.Seq2[disk.Field, error] {
+func (x *plain) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		yield(disk.Field{Part: "disk", Len: int(min(x.Size(), 1<<30)), Name: "content", Value: "plain", Note: fmt.Sprintf("%d bytes, without a header", x.Size())}, nil)
 	}

@@ -33,7 +33,7 @@ func TestHolesAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	states := func() (all []disk.State) {
-		for e, err := range disk.Extents(img, 0, img.Size()) {
+		for e, err := range disk.Extents(t.Context(), img, 0, img.Size()) {
 			if err != nil {
 				t.Fatal(err)
 			}

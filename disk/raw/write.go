@@ -118,7 +118,7 @@ func (i *image) Compact(ctx context.Context, progress func(done, total int64)) (
 	before := i.taken()
 	size := i.Size()
 	buffer := make([]byte, piece)
-	for e, err := range disk.Extents(i, 0, size) {
+	for e, err := range disk.Extents(ctx, i, 0, size) {
 		if err != nil {
 			return 0, err
 		}

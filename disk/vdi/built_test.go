@@ -450,7 +450,7 @@ func TestLargeSparse(t *testing.T) {
 	}
 	defer img.Close()
 	count := 0
-	for e, err := range disk.Extents(img, 0, img.Size()) {
+	for e, err := range disk.Extents(t.Context(), img, 0, img.Size()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package vdi
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // Dump shows the header and the rows of the block map.
-func (m *image) Dump() iter.Seq2[disk.Field, error] {
+func (m *image) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		m.layout.RLock()
 		defer m.layout.RUnlock()

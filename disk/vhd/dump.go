@@ -1,6 +1,7 @@
 package vhd
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -9,7 +10,7 @@ import (
 
 // Dump shows the copy of the footer, the header, the rows of the table and the
 // footer.
-func (m *image) Dump() iter.Seq2[disk.Field, error] {
+func (m *image) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		m.layout.RLock()
 		defer m.layout.RUnlock()
@@ -39,7 +40,7 @@ func (m *image) Dump() iter.Seq2[disk.Field, error] {
 }
 
 // Dump shows the footer.
-func (m *flat) Dump() iter.Seq2[disk.Field, error] {
+func (m *flat) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		m.mu.RLock()
 		all := m.foot.fields("footer", m.tailAt)

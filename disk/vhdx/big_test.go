@@ -1,6 +1,7 @@
 package vhdx
 
 import (
+	"context"
 	"os"
 	"testing"
 
@@ -26,7 +27,7 @@ func TestTheGreatestDisk(t *testing.T) {
 	}
 	img = openHost(t, name, false)
 	held := 0
-	for x, err := range disk.Extents(img, 0, img.Size()) {
+	for x, err := range disk.Extents(context.Background(), img, 0, img.Size()) {
 		if err != nil {
 			t.Fatal(err)
 		}

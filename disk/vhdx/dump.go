@@ -1,6 +1,7 @@
 package vhdx
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"strconv"
@@ -14,6 +15,7 @@ const maxDumped = 64
 // dumper hands out fields until nobody wants more.
 type dumper struct {
 	*image
+	ctx   context.Context
 	yield func(disk.Field, error) bool
 	done  bool
 	part  string
@@ -21,9 +23,9 @@ type dumper struct {
 
 // Dump yields the fields of the headers, of the log, of the metadata, and what
 // the table holds in short.
-func (m *image) Dump() iter.Seq2[disk.Field, error] {
+func (m *image) Dump(ctx context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
-		d := &dumper{image: m, yield: yield}
+		d := &dumper{image: m, ctx: ctx, yield: yield}
 		for _, part := range []func() error{d.identifier, d.bothHeaders, d.regionTables, d.log, d.metadataTable, d.items, d.table} {
 			if err := part(); err != nil && !d.done {
 				yield(disk.Field{}, err)
@@ -213,7 +215,7 @@ func (d *dumper) table() error {
 	d.part = "block allocation table"
 	d.number(d.image.table.off, int(d.image.table.length), "blocks", d.blocks(d.Size()), fmt.Sprintf("of %d bytes, with a bitmap after %d", d.blockSize(), int64(1)<<d.chunk))
 	shown := 0
-	for x, err := range disk.Extents(d.image, 0, d.Size()) {
+	for x, err := range disk.Extents(d.ctx, d.image, 0, d.Size()) {
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package vmdk
 
 import (
+	"context"
 	"fmt"
 	"iter"
 	"strings"
@@ -9,7 +10,7 @@ import (
 )
 
 // Dump yields headers, the descriptor, and the tables in short.
-func (m *image) Dump() iter.Seq2[disk.Field, error] {
+func (m *image) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
 		m.shape.RLock()
 		defer m.shape.RUnlock()

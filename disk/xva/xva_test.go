@@ -219,7 +219,7 @@ func TestDisksAreReadWhole(t *testing.T) {
 func mapped(t *testing.T, img disk.Image, content []byte) {
 	t.Helper()
 	data := int64(0)
-	for e, err := range disk.Extents(img, 0, img.Size()) {
+	for e, err := range disk.Extents(t.Context(), img, 0, img.Size()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -285,7 +285,7 @@ func TestAscendingReadsAreOnePass(t *testing.T) {
 	c := &counting{FS: put(p)}
 	img := open(t, c, "vm.xva")
 	piece := make([]byte, 300_000)
-	for e, err := range disk.Extents(img, 0, img.Size()) {
+	for e, err := range disk.Extents(t.Context(), img, 0, img.Size()) {
 		if err != nil {
 			t.Fatal(err)
 		}

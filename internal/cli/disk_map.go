@@ -39,7 +39,7 @@ With --json, each line is an object.`,
 				return diskFailed("map", args[0], err)
 			}
 			defer img.Close()
-			return diskFailed("map", args[0], a.printMap(cmd, disk.Layers(img)))
+			return diskFailed("map", args[0], a.printMap(disk.Layers(cmd.Context(), img)))
 		},
 	}
 	f.register(c)
@@ -47,16 +47,13 @@ With --json, each line is an object.`,
 	return c
 }
 
-func (a *app) printMap(cmd *cobra.Command, layers iter.Seq2[disk.Layer, error]) error {
+func (a *app) printMap(layers iter.Seq2[disk.Layer, error]) error {
 	out, flush := buffered(a.out)
 	defer flush()
 	if !a.json {
 		fmt.Fprintf(out, "%-18s  %-18s  %-11s  %5s  %s\n", "START", "LENGTH", "STATE", "DEPTH", "OFFSET")
 	}
 	for l, err := range layers {
-		if err == nil {
-			err = cmd.Context().Err()
-		}
 		if err == nil {
 			err = printLayer(out, l, a.json)
 		}
@@ -83,11 +80,7 @@ which file, how long it is, its name, its value, and what that means. With
 				return diskFailed("dump", args[0], err)
 			}
 			defer img.Close()
-			dumper, ok := img.(disk.Dumper)
-			if !ok {
-				return diskFailed("dump", args[0], disk.Unsupported(disk.Describe(img).Format, "it has no headers to show"))
-			}
-			return diskFailed("dump", args[0], a.printFields(dumper.Dump()))
+			return diskFailed("dump", args[0], a.printFields(disk.Dump(cmd.Context(), img)))
 		},
 	}
 	f.register(c)

@@ -197,7 +197,7 @@ func stream(ctx context.Context, w io.Writer, src disk.Image, to destination, m 
 		return err
 	}
 	const finest = 64 << 10 // no format's block is smaller by default; finer ranges help none
-	if o.Data, err = disk.DataOf(src, finest); err != nil {
+	if o.Data, err = disk.DataOf(ctx, src, finest); err != nil {
 		return err
 	}
 	sink, err := disk.NewStream(w, o)
@@ -225,7 +225,7 @@ func ontoDevice(ctx context.Context, to destination, src disk.Image, copying dis
 	if room < src.Size() {
 		return room, errors.Join(disk.Usage("%s has %d bytes, the disk %d", to.path, room, src.Size()), img.Close())
 	}
-	err = disk.Zero(img, 0, src.Size())
+	err = disk.ZeroBySteps(ctx, img, 0, src.Size())
 	if err == nil {
 		err = disk.Copy(ctx, img, src, copying)
 	}
