@@ -188,6 +188,9 @@ func (w *world) leaking() error {
 		return err
 	}
 	content := make([]byte, img.Size())
+	if _, err := img.ReadAt(content, 0); ignoreEOF(err) != nil {
+		return errors.Join(err, img.Close())
+	}
 	for _, o := range randomOps(seeded(94), w.Subject, 20) {
 		if err := apply(img, content, o); err != nil {
 			return errors.Join(err, img.Close())
