@@ -1,13 +1,13 @@
 package vdi
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 
 	"github.com/google/uuid"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/blockmap"
 )
 
 // Where new images have their parts. The data begins at a multiple of
@@ -55,9 +55,8 @@ func createFile(t *disk.Target) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img.parent = below(t.Parent)
-	img.places, img.touched = &allocator{next: int64(h.used())}, true
-	img.ready.Store(true)
+	img.Below(t.Parent, true)
+	img.Space, img.touched = blockmap.Behind(img.Shape, end), true
 	return img, nil
 }
 
@@ -136,35 +135,4 @@ func writeMap(f disk.File, h header, place func(index int64) uint32) error {
 		}
 	}
 	return nil
-}
-
-// lent is a parent that belongs to somebody else: it is not closed with the
-// image.
-type lent struct{ disk.Image }
-
-func below(parent disk.Image) disk.Image {
-	if parent == nil {
-		return nil
-	}
-	return lent{parent}
-}
-
-// Close leaves the parent open.
-func (lent) Close() error { return nil }
-
-// Map asks the parent.
-func (l lent) Map(off, n int64) (disk.Extent, error) { return disk.MapAt(l.Image, off, n) }
-
-// Parent asks the parent.
-func (l lent) Parent() disk.Image { return disk.Parent(l.Image) }
-
-// Describe asks the parent.
-func (l lent) Describe() disk.Info { return disk.Describe(l.Image) }
-
-// padded is a block at its full length.
-func padded(p []byte, block int) []byte {
-	if len(p) == block {
-		return p
-	}
-	return append(bytes.Clone(p), make([]byte, block-len(p))...)
 }

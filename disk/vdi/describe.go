@@ -10,14 +10,18 @@ import (
 
 // Describe tells what the header tells.
 func (m *image) Describe() disk.Info {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	m.alloc.Lock()
-	defer m.alloc.Unlock()
-	h := m.head
+	var info disk.Info
+	m.Describing(func() {
+		info = m.head.describe()
+		info.Allocated = m.File.Allocated()
+	})
+	return info
+}
+
+func (h header) describe() disk.Info {
 	info := disk.Info{
 		Format: name, Variant: h.variant(), Version: fmt.Sprintf("%d.%d", h.version()>>16, h.version()&0xffff),
-		Size: m.geo.size, Allocated: m.allocated(), BlockSize: int64(h.blockSize()), SectorSize: 512,
+		Size: wholeSectors(h.diskSize()), BlockSize: int64(h.blockSize()), SectorSize: 512,
 		UUID: h.uuid(h.at.image).String(), Modified: h.uuid(h.at.modified).String(),
 		Creator: h.creator(), Comment: h.comment(), Geometry: h.geometry(h.at.logical),
 	}
@@ -56,14 +60,4 @@ func (h header) details() []disk.Detail {
 		all = append(all, disk.Detail{Name: "parent's modification UUID", Value: id.String()})
 	}
 	return all
-}
-
-// allocated is what the file occupies.
-func (m *image) allocated() int64 {
-	if a, ok := m.file.(disk.Allocated); ok {
-		if n, err := a.Allocated(); err == nil {
-			return n
-		}
-	}
-	return m.fileEnd.Load()
 }

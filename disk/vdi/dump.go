@@ -13,16 +13,14 @@ import (
 // Dump shows the header and the rows of the block map.
 func (m *image) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
-		m.layout.RLock()
-		defer m.layout.RUnlock()
-		m.alloc.Lock()
-		fields := m.head.fields()
-		m.alloc.Unlock()
+		var fields []disk.Field
+		m.Describing(func() { fields = m.head.fields() })
 		for _, f := range fields {
 			if !yield(f, nil) {
 				return
 			}
 		}
+		defer m.Share()()
 		m.dumpMap(yield)
 	}
 }
@@ -92,8 +90,8 @@ func (h header) geometryField(off int, title string) disk.Field {
 
 // dumpMap shows the block map, each row of like entries as one.
 func (m *image) dumpMap(yield func(disk.Field, error) bool) {
-	for index := int64(0); index < m.geo.blocks; {
-		first, err := m.place(index)
+	for index := int64(0); index < m.Shape.Entries; {
+		first, err := m.Pointer(index)
 		if err != nil {
 			yield(disk.Field{}, err)
 			return
@@ -102,16 +100,16 @@ func (m *image) dumpMap(yield func(disk.Field, error) bool) {
 		if first >= zeroed {
 			step = 0
 		}
-		all := (m.geo.blocks - index) * m.geo.block
-		length, err := m.runLength(index, first, m.geo.block, all, step)
+		all := (m.Shape.Entries - index) * m.Shape.Block
+		length, err := m.Run(index, first, m.Shape.Block, all, step)
 		if err != nil {
 			yield(disk.Field{}, err)
 			return
 		}
-		count := length / m.geo.block
-		f := disk.Field{Part: "block map", Offset: m.geo.offMap + 4*index, Len: int(4 * count), Name: blocksName(index, count), Value: m.placesName(first, count)}
+		count := length / m.Shape.Block
+		f := disk.Field{Part: "block map", Offset: m.Shape.Table + 4*index, Len: int(4 * count), Name: blocksName(index, count), Value: m.placesName(first, count)}
 		if first < zeroed {
-			f.Note = fmt.Sprintf("data at %#x", m.geo.dataAt(first))
+			f.Note = fmt.Sprintf("data at %#x", m.Shape.DataAt(first))
 		}
 		if !yield(f, nil) {
 			return

@@ -115,7 +115,7 @@ func (m *image) SetParent(parent disk.Image, _, _ string) error {
 			h.setU32(h.at.kind, typeDynamic)
 		})
 	}
-	if m.geo.fixed {
+	if m.fixed {
 		return disk.Unsupported(name, "a fixed image holds all of its disk and cannot have a parent; convert it to a dynamic one")
 	}
 	id, modified, err := identityOf(parent)
