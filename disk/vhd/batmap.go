@@ -21,20 +21,20 @@ func (m *image) readBatmap() error {
 	if m.foot.creator() != "tap\x00" {
 		return nil
 	}
-	at := (m.geo.table + 4*m.geo.entries + sector - 1) / sector * sector
-	if at+batmapHead > m.fileEnd.Load() {
+	at := (m.Shape.Table + 4*m.Shape.Entries + sector - 1) / sector * sector
+	if at+batmapHead > m.File.End() {
 		return nil
 	}
-	p, err := disk.ReadFull(m.file, at, batmapHead, name, "batmap's header")
+	p, err := disk.ReadFull(m.File.Raw(), at, batmapHead, name, "batmap's header")
 	if err != nil || string(p[:8]) != batmapCookie {
 		return err
 	}
 	place := binary.BigEndian.Uint64(p[atBatmapPlace:])
 	length := int64(binary.BigEndian.Uint32(p[atBatmapSize:])) * sector
-	if place > uint64(m.fileEnd.Load()) || length*8 < m.geo.entries || length > maxBatmap {
+	if place > uint64(m.File.End()) || length*8 < m.Shape.Entries || length > maxBatmap {
 		return nil // of no use, and not needed
 	}
-	if m.batmap, err = disk.ReadFull(m.file, int64(place), length, name, "batmap"); err != nil {
+	if m.batmap, err = disk.ReadFull(m.File.Raw(), int64(place), length, name, "batmap"); err != nil {
 		return err
 	}
 	m.batmapAt = int64(place)
@@ -54,6 +54,6 @@ func (m *image) leaveBatmap(index int64) error {
 	}
 	m.batmap[index/8] &^= 0x80 >> (index % 8)
 	at := index / 8 / sector * sector
-	_, err := m.file.WriteAt(m.batmap[at:min(at+sector, int64(len(m.batmap)))], m.batmapAt+at)
+	_, err := m.File.WriteAt(m.batmap[at:min(at+sector, int64(len(m.batmap)))], m.batmapAt+at)
 	return err
 }

@@ -30,8 +30,8 @@ type bitmap struct {
 	dirty bool
 }
 
-func newBitmaps(img *image) *bitmaps {
-	return &bitmaps{img: img, limit: int(max(16, bitmapMemory/img.geo.bitmap)), known: map[int64]*bitmap{}}
+func newBitmaps(img *image, block int64) *bitmaps {
+	return &bitmaps{img: img, limit: int(max(16, bitmapMemory/bitmapSize(block))), known: map[int64]*bitmap{}}
 }
 
 // run tells whether a sector is in its block, and how many sectors from it on,
@@ -131,15 +131,15 @@ func (b *bitmaps) forget(index int64) {
 	}
 }
 
-// flush writes the changed ones.
-func (b *bitmaps) flush() error {
+// Flush writes the changed ones.
+func (b *bitmaps) Flush() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, bm := range b.known {
 		if !bm.dirty {
 			continue
 		}
-		if _, err := b.img.put(bm.bytes(b.img.geo.bitmap), bm.at); err != nil {
+		if _, err := b.img.File.WriteAt(bm.bytes(b.img.Shape.Before), bm.at); err != nil {
 			return err
 		}
 		bm.dirty = false
@@ -148,16 +148,16 @@ func (b *bitmaps) flush() error {
 	return nil
 }
 
-// pending is how much memory waits for flush, in bytes.
-func (b *bitmaps) pending() int64 {
+// Dirty is how much waits for Flush, in bytes.
+func (b *bitmaps) Dirty() int {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return int64(b.dirty) * b.img.geo.bitmap
+	return b.dirty * int(b.img.Shape.Before)
 }
 
 // newBitmap is that of a new block, nothing in it.
 func (m *image) newBitmap(at int64) *bitmap {
-	return &bitmap{at: at, words: make([]uint64, max(1, (m.geo.block/sector+63)/64))}
+	return &bitmap{at: at, words: make([]uint64, max(1, (m.Shape.Block/sector+63)/64))}
 }
 
 // readBitmap reads that of a block; what lies behind the end of the file is
@@ -165,7 +165,7 @@ func (m *image) newBitmap(at int64) *bitmap {
 func (m *image) readBitmap(start uint32) (*bitmap, error) {
 	bm := m.newBitmap(int64(start) * sector)
 	p := make([]byte, len(bm.words)*8)
-	if _, err := m.file.ReadAt(p, bm.at); err != nil && err != io.EOF {
+	if _, err := m.File.ReadAt(p, bm.at); err != nil && err != io.EOF {
 		return nil, err
 	}
 	for i := range bm.words {

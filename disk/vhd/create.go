@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/blockmap"
 )
 
 // What new images say of who made them. The code is QEMU's for images whose
@@ -135,9 +136,8 @@ func createSparse(t *disk.Target, foot footer) (*image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img.parent, img.inFile = below(t.Parent), true
-	img.space = &allocator{stride: img.geo.stride(), bitmap: img.geo.bitmap, end: end}
-	img.ready.Store(true)
+	img.Below(t.Parent, true)
+	img.inFile, img.Space = true, blockmap.Behind(img.Shape, end)
 	return img, nil
 }
 
@@ -207,26 +207,3 @@ func parseUUID(text string) (uuid.UUID, error) {
 	}
 	return id, nil
 }
-
-// lent is a parent that belongs to somebody else: it is not closed with the
-// image.
-type lent struct{ disk.Image }
-
-func below(parent disk.Image) disk.Image {
-	if parent == nil {
-		return nil
-	}
-	return lent{parent}
-}
-
-// Close leaves the parent open.
-func (lent) Close() error { return nil }
-
-// Map asks the parent.
-func (l lent) Map(off, n int64) (disk.Extent, error) { return disk.MapAt(l.Image, off, n) }
-
-// Parent asks the parent.
-func (l lent) Parent() disk.Image { return disk.Parent(l.Image) }
-
-// Describe asks the parent.
-func (l lent) Describe() disk.Info { return disk.Describe(l.Image) }

@@ -8,16 +8,14 @@ import (
 
 // Describe tells what footer and header tell.
 func (m *image) Describe() disk.Info {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	m.alloc.Lock()
-	defer m.alloc.Unlock()
-	info := m.foot.describe(m.geo.size)
-	info.BlockSize = m.geo.block
-	info.Allocated = allocated(m.file, m.fileEnd.Load())
-	if m.based {
-		info.Parent = m.link()
-	}
+	var info disk.Info
+	m.Describing(func() {
+		info = m.foot.describe(m.Shape.Size)
+		info.BlockSize, info.Allocated = m.Shape.Block, m.File.Allocated()
+		if m.based {
+			info.Parent = m.link()
+		}
+	})
 	if m.batmap != nil {
 		info.Details = append(info.Details, disk.Detail{Name: "batmap", Value: "XenServer's"})
 	}
@@ -27,7 +25,7 @@ func (m *image) Describe() disk.Info {
 // link is how the image names its parent.
 func (m *image) link() *disk.Link {
 	l := &disk.Link{UUID: m.head.parentID().String(), Format: name}
-	if paths, err := parentPaths(m.file, m.head); err == nil && len(paths) > 0 {
+	if paths, err := parentPaths(m.File.Raw(), m.head); err == nil && len(paths) > 0 {
 		l.Name, l.Others = paths[0], paths[1:]
 	}
 	return l
@@ -38,7 +36,7 @@ func (m *flat) Describe() disk.Info {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	info := m.foot.describe(m.size)
-	info.Allocated = allocated(m.file, m.tailAt+footerSize)
+	info.Allocated = m.file.Allocated()
 	return info
 }
 
@@ -80,14 +78,4 @@ func (f footer) variant() string {
 		return differencing
 	}
 	return dynamic
-}
-
-// allocated is what a file occupies.
-func allocated(f disk.File, length int64) int64 {
-	if a, ok := f.(disk.Allocated); ok {
-		if n, err := a.Allocated(); err == nil {
-			return n
-		}
-	}
-	return length
 }

@@ -12,12 +12,15 @@ import (
 // footer.
 func (m *image) Dump(context.Context) iter.Seq2[disk.Field, error] {
 	return func(yield func(disk.Field, error) bool) {
-		m.layout.RLock()
-		defer m.layout.RUnlock()
-		m.alloc.Lock()
-		foot, head, at := m.foot.clone(), m.head.clone(), m.tailAt()
-		tail := m.ends.tail != nil || m.space != nil && !m.moved
-		m.alloc.Unlock()
+		var foot footer
+		var head header
+		var at int64
+		var tail bool
+		m.Describing(func() {
+			foot, head, at = m.foot.clone(), m.head.clone(), m.tailAt()
+			tail = m.ends.tail != nil || m.inFile && !m.moved
+		})
+		defer m.Share()()
 		var all []disk.Field
 		if m.ends.head != nil || m.inFile {
 			all = foot.fields("copy of the footer", 0)
@@ -113,25 +116,25 @@ func (h header) fields(at int64) []disk.Field {
 
 // dumpTable shows the table, each row of like entries as one.
 func (m *image) dumpTable(yield func(disk.Field, error) bool) bool {
-	for index := int64(0); index < m.geo.entries; {
-		start, err := m.entry(index)
+	for index := int64(0); index < m.Shape.Entries; {
+		start, err := m.Pointer(index)
 		if err != nil {
 			return yield(disk.Field{}, err) && false
 		}
 		count := int64(1)
 		if start == free {
-			length, err := m.missing(index, m.geo.block, (m.geo.entries-index)*m.geo.block)
+			length, err := m.Run(index, free, m.Shape.Block, (m.Shape.Entries-index)*m.Shape.Block, 0)
 			if err != nil {
 				return yield(disk.Field{}, err) && false
 			}
-			count = length / m.geo.block
+			count = length / m.Shape.Block
 		}
-		f := disk.Field{Part: "block allocation table", Offset: m.geo.table + 4*index, Len: int(4 * count), Name: fmt.Sprintf("block %d", index), Value: "missing"}
+		f := disk.Field{Part: "block allocation table", Offset: m.Shape.Table + 4*index, Len: int(4 * count), Name: fmt.Sprintf("block %d", index), Value: "missing"}
 		if count > 1 {
 			f.Name = fmt.Sprintf("blocks %d to %d", index, index+count-1)
 		}
 		if start != free {
-			f.Value, f.Note = fmt.Sprintf("sector %d", start), fmt.Sprintf("data at %#x", m.geo.dataAt(start))
+			f.Value, f.Note = fmt.Sprintf("sector %d", start), fmt.Sprintf("data at %#x", m.Shape.DataAt(start))
 		}
 		if !yield(f, nil) {
 			return false

@@ -5,11 +5,12 @@ import (
 	"sync"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/blockmap"
 )
 
 // flat is an open fixed VHD: the disk, then a footer.
 type flat struct {
-	file  disk.File
+	file  *blockmap.File
 	write bool
 	doubt error // why it must not be changed, or nil
 
@@ -21,7 +22,11 @@ type flat struct {
 }
 
 func openFlat(f disk.File, foot footer, e ends, write bool) (*flat, error) {
-	m := &flat{file: f, write: write, foot: foot, size: foot.size(e.tailAt), tailAt: e.tailAt, relic: -1}
+	file, err := blockmap.NewFile(f)
+	if err != nil {
+		return nil, err
+	}
+	m := &flat{file: file, write: write, foot: foot, size: foot.size(e.tailAt), tailAt: e.tailAt, relic: -1}
 	switch {
 	case !foot.sound():
 		m.doubt = disk.Corrupt(name, e.tailAt+atSum, "the footer's checksum is wrong; check and repair the image before it is changed")
@@ -45,7 +50,8 @@ func createFlat(f disk.File, foot footer) (*flat, error) {
 	if err := f.Sync(); err != nil {
 		return nil, err
 	}
-	return &flat{file: f, write: true, foot: foot, size: size, tailAt: size, relic: -1}, nil
+	file, err := blockmap.NewFile(f)
+	return &flat{file: file, write: true, foot: foot, size: size, tailAt: size, relic: -1}, err
 }
 
 // findRelic looks for a footer where the disk's end was or was to be: while
@@ -54,7 +60,7 @@ func (m *flat) findRelic(at int64) error {
 	if at%sector != 0 || at > min(m.size, m.tailAt)-sector {
 		return nil
 	}
-	p, err := disk.ReadFull(m.file, at, sector, name, "sector")
+	p, err := disk.ReadFull(m.file.Raw(), at, sector, name, "sector")
 	if err != nil {
 		return err
 	}
@@ -91,7 +97,7 @@ func (m *flat) mapAt(off, n int64, holes bool) (disk.Extent, error) {
 	if err := disk.InRange(off, n, m.size); err != nil {
 		return disk.Extent{}, err
 	}
-	e := disk.Extent{Off: off, Len: n, State: disk.Data, File: m.file, HostOff: off}
+	e := disk.Extent{Off: off, Len: n, State: disk.Data, File: m.file.Raw(), HostOff: off}
 	zero := func(end int64) disk.Extent {
 		return disk.Extent{Off: off, Len: min(n, end-off), State: disk.Zeroed}
 	}
@@ -104,7 +110,7 @@ func (m *flat) mapAt(off, n int64, holes bool) (disk.Extent, error) {
 		e.Len = min(e.Len, m.relic-off)
 	}
 	e.Len = min(e.Len, m.tailAt-off)
-	if h, ok := m.file.(disk.Holed); ok && holes {
+	if h, ok := m.file.Raw().(disk.Holed); ok && holes {
 		start, end, err := h.NextData(off)
 		if err != nil {
 			return e, err
@@ -135,5 +141,5 @@ func (m *flat) Close() error {
 	if m.write {
 		failed = m.file.Sync()
 	}
-	return errors.Join(failed, m.file.Close())
+	return errors.Join(failed, m.file.Raw().Close())
 }

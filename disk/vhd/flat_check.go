@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/blockmap"
 )
 
 // Check looks at the footer.
@@ -48,7 +49,7 @@ func (m *flat) Repair(ctx context.Context) (disk.Report, error) {
 			m.doubt = nil
 		}
 	}
-	return mended(r), nil
+	return blockmap.Mended(r), nil
 }
 
 func badSum(at int64) disk.Finding {

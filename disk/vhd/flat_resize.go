@@ -89,7 +89,7 @@ func (m *flat) grow(next footer, size int64) error {
 	if err := m.writeFooter(interim, size); err != nil {
 		return err
 	}
-	if _, err := m.file.WriteAt(zeros[:sector], m.tailAt); err != nil {
+	if err := m.file.Fill(m.tailAt, sector); err != nil {
 		return err
 	}
 	if err := m.file.Sync(); err != nil {
@@ -107,7 +107,7 @@ func (m *flat) shrink(next footer, size int64) error {
 	if err := m.writeFooter(next, size); err != nil {
 		return err
 	}
-	if err := m.file.Truncate(size + footerSize); err != nil {
+	if err := m.file.Cut(size + footerSize); err != nil {
 		return err
 	}
 	return m.file.Sync()

@@ -32,7 +32,7 @@ func (m *flat) removeRelic() error {
 	if m.relic < 0 {
 		return nil
 	}
-	if _, err := m.file.WriteAt(zeros[:sector], m.relic); err != nil {
+	if err := m.file.Fill(m.relic, sector); err != nil {
 		return err
 	}
 	m.relic = -1
@@ -54,29 +54,7 @@ func (m *flat) ZeroAt(off, n int64) error {
 	if err := m.prepare(off, n); err != nil {
 		return err
 	}
-	end := off + n
-	from, to := roundUp(off, page), end/page*page
-	if from >= to {
-		return m.fill(off, n)
-	}
-	if err := m.fill(off, from-off); err != nil {
-		return err
-	}
-	if err := disk.PunchHole(m.file, from, to-from); err != nil {
-		return err
-	}
-	return m.fill(to, end-to)
-}
-
-func (m *flat) fill(pos, n int64) error {
-	for n > 0 {
-		k, err := m.file.WriteAt(zeros[:min(n, int64(len(zeros)))], pos)
-		if err != nil {
-			return err
-		}
-		pos, n = pos+int64(k), n-int64(k)
-	}
-	return nil
+	return m.file.Clear(off, n)
 }
 
 // DiscardAt makes holes.
@@ -89,7 +67,7 @@ func (m *flat) CopyHost(off int64, src disk.File, srcOff, n int64) (int64, error
 	if err := m.prepare(off, n); err != nil {
 		return 0, err
 	}
-	copier, ok := m.file.(disk.RangeCopier)
+	copier, ok := m.file.Raw().(disk.RangeCopier)
 	if !ok {
 		return 0, errors.ErrUnsupported
 	}

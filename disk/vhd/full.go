@@ -44,14 +44,14 @@ func (m *image) complete(index int64, start uint32) error {
 	}
 	bm := m.newBitmap(int64(start) * sector)
 	bm.setAll()
-	want := bm.bytes(m.geo.bitmap)
-	want = want[:max(1, m.geo.block/sector/8)]
+	want := bm.bytes(m.Shape.Before)
+	want = want[:max(1, m.Shape.Block/sector/8)]
 	have := make([]byte, len(want))
-	if _, err := m.file.ReadAt(have, bm.at); err != nil && err != io.EOF {
+	if _, err := m.File.ReadAt(have, bm.at); err != nil && err != io.EOF {
 		return err
 	}
 	if !bytes.Equal(have, want) {
-		if _, err := m.put(want, bm.at); err != nil {
+		if _, err := m.File.WriteAt(want, bm.at); err != nil {
 			return err
 		}
 	}

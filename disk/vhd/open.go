@@ -60,8 +60,12 @@ func openSparse(s *disk.Source, foot footer, e ends, size int64) (*image, error)
 	if err := img.readBatmap(); err != nil {
 		return nil, err
 	}
-	img.parent, err = openParent(s, foot, h)
-	return img, err
+	parent, err := openParent(s, foot, h)
+	if err != nil {
+		return nil, err
+	}
+	img.Below(parent, false)
+	return img, nil
 }
 
 // sameEnds tells whether footer and copy are there and say the same.

@@ -13,51 +13,33 @@ func (m *image) SetUUID(text string) error {
 	if err != nil {
 		return err
 	}
-	return m.settle(func() error {
+	return m.AloneSettled(func() error {
 		return m.commit(func(f footer) { f.setID(id) })
 	})
-}
-
-// settle does something with all locks held, when all else is durable.
-func (m *image) settle(do func() error) error {
-	if !m.write {
-		return disk.ErrReadOnly
-	}
-	m.layout.Lock()
-	defer m.layout.Unlock()
-	m.alloc.Lock()
-	defer m.alloc.Unlock()
-	if err := m.first(); err != nil {
-		return err
-	}
-	if err := m.flush(); err != nil {
-		return err
-	}
-	return do()
 }
 
 // SetParent names another parent, by its UUID and path. The path is written
 // behind the last block; the header, which is written at once, then points there.
 func (m *image) SetParent(parent disk.Image, path, _ string) error {
 	if parent == nil {
-		return m.settle(m.setNoParent)
+		return m.AloneSettled(m.setNoParent)
 	}
 	id, written, err := identityOf(parent)
 	if err != nil {
 		return err
 	}
-	return m.settle(func() error {
+	return m.AloneSettled(func() error {
 		next := m.head.clone()
 		next.setParent(id, written)
-		end, err := writePaths(m.put, next, m.space.end, path)
+		end, err := writePaths(m.File.WriteAt, next, m.Space.End(), path)
 		if err != nil {
 			return err
 		}
-		m.space.end = end
+		m.Space.Append(end - m.Space.End())
 		if err := m.writeTail(); err != nil {
 			return err
 		}
-		if err := m.file.Sync(); err != nil {
+		if err := m.File.Sync(); err != nil {
 			return err
 		}
 		if err := m.writeHeader(next); err != nil {
@@ -81,7 +63,7 @@ func (m *image) setNoParent() error {
 	}
 	next := m.head.clone()
 	next.setParent(uuid.Nil, 0)
-	if _, err := writePaths(m.put, next, 0, ""); err != nil {
+	if _, err := writePaths(m.File.WriteAt, next, 0, ""); err != nil {
 		return err
 	}
 	return m.writeHeader(next)
@@ -90,8 +72,8 @@ func (m *image) setNoParent() error {
 // completeAll makes sectors that no bit is set for zero: in a dynamic image
 // the bitmaps do not count.
 func (m *image) completeAll() error {
-	for index := range m.geo.blocks() {
-		start, err := m.entry(index)
+	for index := range m.Shape.Blocks() {
+		start, err := m.Pointer(index)
 		if err != nil {
 			return err
 		}
@@ -102,17 +84,17 @@ func (m *image) completeAll() error {
 			return err
 		}
 	}
-	return m.flush()
+	return m.Flush()
 }
 
 func (m *image) completeBlock(index int64, start uint32) error {
-	for within := int64(0); within < m.blockLength(index); {
-		here, n, err := m.sectorsAlike(index, start, within, m.blockLength(index)-within)
+	for within := int64(0); within < m.Shape.Length(index); {
+		here, n, err := m.sectorsAlike(index, start, within, m.Shape.Length(index)-within)
 		if err != nil {
 			return err
 		}
 		if !here {
-			if err := m.punch(m.geo.dataAt(start)+within, n); err != nil {
+			if err := m.File.Clear(m.Shape.DataAt(start)+within, n); err != nil {
 				return err
 			}
 		}
@@ -126,10 +108,10 @@ func (m *image) completeBlock(index int64, start uint32) error {
 func (m *image) writeHeader(next header) error {
 	torn := m.torn
 	m.torn = true
-	if _, err := m.put(next.seal(), int64(m.foot.u64(atDataOffset))); err != nil {
+	if _, err := m.File.WriteAt(next.seal(), int64(m.foot.u64(atDataOffset))); err != nil {
 		return err
 	}
-	if err := m.file.Sync(); err != nil {
+	if err := m.File.Sync(); err != nil {
 		return err
 	}
 	m.head, m.torn = next, torn

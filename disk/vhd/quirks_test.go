@@ -262,6 +262,11 @@ func TestDamagedTable(t *testing.T) {
 		t.Errorf("mended %+v", report.Findings)
 	}
 	holds(t, img, content)
+	sound(t, img, disk.Leak) // what was in the file is in it still
+	if _, err := disk.Repair(t.Context(), img); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, img, content)
 	sound(t, img, -1)
 	scribble(t, img, content, 1)
 	holds(t, img, content)

@@ -1,112 +1,45 @@
 package vhd
 
-import "github.com/panalvm/panal/disk"
-
-// Sync makes the blocks durable, then what points to them.
-func (m *image) Sync() error {
-	if !m.write {
-		return disk.ErrReadOnly
+// Heads writes the footer behind the last block, if it is not there. After a
+// repair that failed nobody knows which is the last: the copy at the start serves.
+func (m *image) Heads() error {
+	if m.Space == nil {
+		return nil
 	}
-	again, err := m.sync()
-	if err != nil || !again {
+	if err := m.heal(); err != nil || !m.moved {
 		return err
 	}
-	m.layout.Lock() // nobody reads what was given up
-	defer m.layout.Unlock()
-	m.alloc.Lock()
-	defer m.alloc.Unlock()
-	return m.reclaim()
+	return m.writeTail()
 }
 
-// sync tells also whether there is room to be reused.
-func (m *image) sync() (bool, error) {
-	m.layout.RLock()
-	defer m.layout.RUnlock()
-	m.alloc.Lock()
-	defer m.alloc.Unlock()
-	err := m.flush()
-	return m.space != nil && len(m.space.durable) > 0, err
-}
-
-// flush writes bitmaps and table when the blocks and the footer behind them
-// are durable. alloc is held.
-func (m *image) flush() error {
-	if err := m.heal(); err != nil {
-		return err
-	}
-	if m.moved {
-		if err := m.writeTail(); err != nil {
-			return err
-		}
-	}
-	if err := m.file.Sync(); err != nil {
-		return err
-	}
-	if m.bitmaps.pending() > 0 || m.table.Dirty() > 0 {
-		if err := m.bitmaps.flush(); err != nil {
-			return err
-		}
-		if err := m.table.Flush(); err != nil {
-			return err
-		}
-		if err := m.file.Sync(); err != nil {
-			return err
-		}
-	}
-	if m.space != nil {
-		m.space.durable = append(m.space.durable, m.space.given...)
-		m.space.given = nil
-	}
-	return nil
-}
+// Shorten writes the footer behind the last block, and ends the file there.
+func (m *image) Shorten() error { return m.writeTail() }
 
 // writeTail writes the footer behind the last block, and cuts the file there
 // when that is durable: what the file holds in its place may be a footer of old.
 func (m *image) writeTail() error {
-	at := m.space.end
-	if _, err := m.put(m.foot, at); err != nil {
+	at := m.Space.End()
+	if _, err := m.File.WriteAt(m.foot, at); err != nil {
 		return err
 	}
-	if end := at + footerSize; m.fileEnd.Load() > end {
-		if err := m.file.Sync(); err != nil {
+	if end := at + footerSize; m.File.End() > end {
+		if err := m.File.Sync(); err != nil {
 			return err
 		}
-		if err := m.file.Truncate(end); err != nil {
+		if err := m.File.Cut(end); err != nil {
 			return err
 		}
-		m.fileEnd.Store(end)
 	}
 	m.moved = false
 	return nil
 }
 
-// reclaim makes room of blocks that nothing points to any more: their space
-// goes back to the host, and the file becomes shorter if they were the last. Both
-// locks are held.
-func (m *image) reclaim() error {
-	if p, ok := m.file.(disk.Puncher); ok {
-		for _, start := range m.space.durable {
-			from := roundUp(int64(start)*sector, page)
-			to := (int64(start)*sector + m.geo.stride()) / page * page
-			if from < to && p.PunchHole(from, to-from) != nil {
-				break // space stays taken, which is no reason to fail
-			}
-		}
-	}
-	before := m.space.end
-	m.space.reuse()
-	if m.space.end == before {
-		return nil
-	}
-	return m.writeTail()
-}
-
 // tailAt is where the footer is, or will be.
 func (m *image) tailAt() int64 {
-	if m.space != nil {
-		return m.space.end
+	if m.Space != nil {
+		return m.Space.End()
 	}
-	return m.fileEnd.Load() - footerSize
+	return m.File.End() - footerSize
 }
 
 // commit makes a changed footer durable. When that fails nobody knows which
@@ -132,7 +65,7 @@ func (m *image) writeFooters() error {
 	if err := m.writeTail(); err != nil {
 		return err
 	}
-	return m.file.Sync()
+	return m.File.Sync()
 }
 
 // heal writes header and footer anew, after a change of one of them failed.
