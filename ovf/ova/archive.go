@@ -22,7 +22,6 @@ type Archive struct {
 // A compressed archive cannot be read in place: errors.ErrUnsupported.
 func Open(file io.ReaderAt, size int64, limits Limits) (*Archive, error) {
 	limits = limits.orDefaults()
-	limits.Total = min(limits.Total, size)
 	start := make([]byte, 6)
 	if n, err := file.ReadAt(start, 0); n < len(start) {
 		return nil, &Error{Err: errors.Join(ErrCutShort, ignoreEOF(err))}
