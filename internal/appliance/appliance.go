@@ -79,6 +79,8 @@ type Disk struct {
 	// in an archive that of the member. For the disk of an XVA it is
 	// the reference, such as "Ref:12". Empty for a new disk of Size.
 	File string
+	// Remote tells that File is the URL of another place.
+	Remote bool
 	// Format is what the description says of it, as disk/formats names it; empty if
 	// it doesn't say. It is a hint: content decides.
 	Format string

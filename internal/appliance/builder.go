@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -51,6 +52,42 @@ func (b *Builder) Name(name string) {
 	if b.m.Spec.Name != name {
 		b.Notef("name", "%q cannot be a machine's name here; it is called %q", name, b.m.Spec.Name)
 	}
+}
+
+// maxText and maxLabel are how long, in bytes, a description and a label's
+// value can be.
+const (
+	maxText  = 16 << 10
+	maxLabel = 255
+)
+
+// CleanText is a text as a description can hold it: without control
+// characters, and not too long.
+func CleanText(text string) string {
+	text = strings.ReplaceAll(strings.ToValidUTF8(text, "�"), "\r\n", "\n")
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return -1
+		}
+		return r
+	}, text)
+	return shorten(strings.TrimSpace(text), maxText)
+}
+
+// CleanLabel is a text as the value of a label.
+func CleanLabel(text string) string {
+	return shorten(strings.Join(strings.Fields(CleanText(text)), " "), maxLabel)
+}
+
+// shorten cuts a text behind a whole character.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for limit > 0 && !utf8.RuneStart(text[limit]) {
+		limit--
+	}
+	return text[:limit]
 }
 
 // maxName is how many characters a machine's name can have.
@@ -123,7 +160,7 @@ func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content
 	}
 	if content != nil {
 		if kind == api.Disk {
-			drive.Size = api.Size(content.Size)
+			drive.Size = api.Size((content.Size + 511) &^ 511) // whole sectors
 		}
 		content.Drive = drive.Name
 		b.m.Disks = append(b.m.Disks, *content)
@@ -249,6 +286,9 @@ func (b *Builder) trimControllers() {
 
 // settle moves a drive to a free port if it has none that there is.
 func (b *Builder) settle(drive *api.Drive) {
+	if drive.Controller == "" {
+		return // Panal chooses
+	}
 	kind := b.kindOf(drive.Controller)
 	ports := machine.PortsOf(b.board, kind)
 	if drive.Port != nil && *drive.Port < ports && !b.taken(drive, drive.Controller, *drive.Port) {

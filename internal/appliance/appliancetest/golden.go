@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,9 @@ var update = flag.Bool("update", false, "write golden files anew")
 // Corpus reads every file of the corpus of a format whose name ends in suffix,
 // and compares what became of them with a golden file: a paragraph each. Every
 // machine that comes out has to be one that the daemon would take.
-func Corpus(t *testing.T, format, suffix, golden string, read func(path string) (*appliance.Appliance, error)) {
+//
+// summary is [Summary], or [Brief] for a corpus of hundreds.
+func Corpus(t *testing.T, format, suffix, golden string, summary func(*appliance.Appliance) string, read func(path string) (*appliance.Appliance, error)) {
 	t.Helper()
 	var out strings.Builder
 	for _, file := range disktest.CorpusFiles(t, format) {
@@ -36,7 +39,7 @@ func Corpus(t *testing.T, format, suffix, golden string, read func(path string) 
 			fmt.Fprintf(&out, "refused: %s\n", strings.ReplaceAll(err.Error(), filepath.Dir(file.Path)+"/", ""))
 			continue
 		}
-		out.WriteString(Summary(a))
+		out.WriteString(summary(a))
 		for _, m := range a.Machines {
 			Valid(t, file.Name, m.Spec)
 		}
@@ -97,6 +100,33 @@ func Summary(a *appliance.Appliance) string {
 	return out.String()
 }
 
+// Brief is an appliance in a line for each machine, and its notes' subjects.
+func Brief(a *appliance.Appliance) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s; %d deployments, %d properties, %d licences; %s\n", a.Producer, len(a.Deployments), len(a.Properties), len(a.Licences), subjects(a.Notes))
+	for _, m := range a.Machines {
+		s := m.Spec
+		fmt.Fprintf(&out, "  %q %s %s %d CPUs %d MiB:", s.Name, s.MachineType, s.Firmware.Type, s.CPU.Count, s.Memory.Size/api.MiB)
+		for _, d := range s.Drives {
+			fmt.Fprintf(&out, " %s@%s", d.Name, d.Controller)
+		}
+		for _, a := range s.Adapters {
+			fmt.Fprintf(&out, " %s", a.Model)
+		}
+		fmt.Fprintf(&out, "; %s\n", subjects(m.Notes))
+	}
+	return out.String()
+}
+
+func subjects(notes []appliance.Note) string {
+	var list []string
+	for _, n := range notes {
+		list = append(list, n.Subject)
+	}
+	slices.Sort(list)
+	return strings.Join(slices.Compact(list), ", ")
+}
+
 func summarize(out *strings.Builder, m appliance.Machine) {
 	s := m.Spec
 	fmt.Fprintf(out, "machine %q %s %s %s cpus=%d memory=%d MiB\n", s.Name, s.Architecture, s.MachineType, s.Firmware.Type, s.CPU.Count, s.Memory.Size/api.MiB)
@@ -142,7 +172,7 @@ func content(disks []appliance.Disk, drive string) string {
 			var fields map[string]any
 			_ = json.Unmarshal(text, &fields)
 			for key, value := range fields {
-				if value == "" || value == 0.0 || value == nil {
+				if value == "" || value == 0.0 || value == nil || value == false {
 					delete(fields, key)
 				}
 			}

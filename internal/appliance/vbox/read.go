@@ -61,6 +61,20 @@ func present(node *machineNode, media registry) (appliance.Machine, error) {
 	return m, err
 }
 
+// Platform reads what a vbox:Machine element of an OVF descriptor says about
+// firmware, chipset, clock and TPM, which the descriptor says nowhere else.
+func Platform(element []byte, b *appliance.Builder) error {
+	var node struct {
+		Hardware hardware `xml:"Hardware"`
+	}
+	if err := appliance.DecodeXML(element, &node); err != nil {
+		return fmt.Errorf("vbox:Machine: %w", err)
+	}
+	r := &reader{Builder: b}
+	r.platform(node.Hardware)
+	return nil
+}
+
 // maxDepth bounds the depth of the tree of snapshots; VirtualBox's own bound is 250.
 const maxDepth = 1000
 
@@ -110,9 +124,9 @@ func newReader(node *machineNode, media registry) *reader {
 	r.Name(node.Name)
 	s := r.Spec()
 	s.UUID = bare(node.UUID)
-	s.Description = node.Description
+	s.Description = appliance.CleanText(node.Description)
 	if node.OSType != "" {
-		s.Labels = map[string]string{"os": node.OSType}
+		s.Labels = map[string]string{"os": appliance.CleanLabel(node.OSType)}
 	}
 	return r
 }

@@ -15,7 +15,7 @@ import (
 )
 
 func TestCorpus(t *testing.T) {
-	appliancetest.Corpus(t, "vbox", ".vbox", "testdata/corpus.golden", func(path string) (*appliance.Appliance, error) {
+	appliancetest.Corpus(t, "vbox", ".vbox", "testdata/corpus.golden", appliancetest.Summary, func(path string) (*appliance.Appliance, error) {
 		return vbox.Read(os.DirFS(filepath.Dir(path)), filepath.Base(path))
 	})
 }

@@ -58,7 +58,7 @@ func (r *reader) hardware() error {
 	if name := c.text("displayName"); name != "" {
 		r.Name(name)
 	}
-	s.Description = strings.ReplaceAll(c.text("annotation"), "\r\n", "\n")
+	s.Description = appliance.CleanText(c.text("annotation"))
 	if uuid, ok := cleanUUID(c.text("uuid.bios")); ok {
 		s.UUID = uuid
 	}
@@ -115,7 +115,7 @@ func (r *reader) platform() {
 		s.Firmware.Type = api.UEFI
 	}
 	if guest != "" {
-		s.Labels = map[string]string{"os": guest}
+		s.Labels = map[string]string{"os": appliance.CleanLabel(guest)}
 	}
 	if strings.HasPrefix(guest, "win") {
 		s.RTC.Base = "localtime" // as VMware sets the clock of these

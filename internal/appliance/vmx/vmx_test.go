@@ -13,7 +13,7 @@ import (
 )
 
 func TestCorpus(t *testing.T) {
-	appliancetest.Corpus(t, "vmx", ".vmx", "testdata/corpus.golden", func(path string) (*appliance.Appliance, error) {
+	appliancetest.Corpus(t, "vmx", ".vmx", "testdata/corpus.golden", appliancetest.Summary, func(path string) (*appliance.Appliance, error) {
 		return vmx.Read(os.DirFS(filepath.Dir(path)), filepath.Base(path))
 	})
 }
