@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/disk/memfs"
 	"github.com/panalvm/panal/disk/vdi"
 )
@@ -140,7 +141,7 @@ func TestHeaderRevisions(t *testing.T) {
 			b := base
 			b.version, b.plus = test.version, test.plus
 			img := mustOpen(t, map[string][]byte{"a.vdi": b.bytes()}, "a.vdi", disk.Options{Write: true})
-			holds(t, img, want)
+			disktest.Holds(t, img, want)
 			info := disk.Describe(img)
 			if info.Version != test.shows || info.UUID != uuidOf(0x11) || info.Modified != uuidOf(0x22) || info.Comment != "old" || info.BlockSize != 4096 {
 				t.Errorf("described as %+v", info)
@@ -156,8 +157,8 @@ func TestHeaderRevisions(t *testing.T) {
 				t.Errorf("creator %q", info.Creator)
 			}
 			content := bytes.Clone(want)
-			scribble(t, img, content, 3)
-			holds(t, img, content)
+			disktest.Scribble(t, img, content, 3)
+			disktest.Holds(t, img, content)
 			if disk.Describe(img).Modified == uuidOf(0x22) {
 				t.Error("the modification UUID is as it was, after a write")
 			}
@@ -166,9 +167,9 @@ func TestHeaderRevisions(t *testing.T) {
 				t.Errorf("resize: %v", err)
 			}
 			if err == nil {
-				holds(t, img, append(content, make([]byte, 1<<20-len(content))...))
+				disktest.Holds(t, img, append(content, make([]byte, 1<<20-len(content))...))
 			}
-			sound(t, img, disk.Note)
+			disktest.Sound(t, img, disk.Note)
 		})
 	}
 }
@@ -181,14 +182,14 @@ func TestExtraBytesBeforeBlocks(t *testing.T) {
 	}
 	img := mustOpen(t, map[string][]byte{"a.vdi": b.bytes()}, "a.vdi", disk.Options{Write: true})
 	content := places(4096, 6, 5)
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
 	if err := disk.Resize(img, 20<<10); err != nil {
 		t.Fatal(err)
 	}
 	content = append(content, make([]byte, 12<<10)...)
-	scribble(t, img, content, 8)
-	holds(t, img, content)
-	sound(t, img, disk.Note)
+	disktest.Scribble(t, img, content, 8)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, disk.Note)
 }
 
 func TestEndOfFile(t *testing.T) {
@@ -201,15 +202,15 @@ func TestEndOfFile(t *testing.T) {
 		img := mustOpen(t, map[string][]byte{"a.vdi": p[:len(p)-1000]}, "a.vdi", disk.Options{Write: true})
 		content := places(4096, 5, 6, 7)
 		clear(content[len(content)-1000:])
-		holds(t, img, content)
-		sound(t, img, disk.Note)
-		scribble(t, img, content, 1)
-		holds(t, img, content)
+		disktest.Holds(t, img, content)
+		disktest.Sound(t, img, disk.Note)
+		disktest.Scribble(t, img, content, 1)
+		disktest.Holds(t, img, content)
 	})
 	t.Run("last block missing", func(t *testing.T) {
 		p := full.bytes()
 		img := mustOpen(t, map[string][]byte{"a.vdi": p[:len(p)-4096]}, "a.vdi", disk.Options{})
-		holds(t, img, append(places(4096, 5, 6), make([]byte, 4096)...))
+		disktest.Holds(t, img, append(places(4096, 5, 6), make([]byte, 4096)...))
 	})
 	t.Run("two blocks missing", func(t *testing.T) {
 		p := full.bytes()
@@ -226,10 +227,10 @@ func TestEndOfFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		content := append(places(4096, 5), make([]byte, 8192)...)
-		holds(t, img, content)
-		sound(t, img, disk.Note)
-		scribble(t, img, content, 2)
-		holds(t, img, content)
+		disktest.Holds(t, img, content)
+		disktest.Sound(t, img, disk.Note)
+		disktest.Scribble(t, img, content, 2)
+		disktest.Holds(t, img, content)
 	})
 }
 
@@ -240,7 +241,7 @@ func TestRepair(t *testing.T) {
 	}
 	img := mustOpen(t, map[string][]byte{"a.vdi": b.bytes()}, "a.vdi", disk.Options{Write: true})
 	content := append(places(4096, 4, 2, 4, 0), places(4096, 6)...)
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
 	if err := disk.Zero(img, 0, 4096); err == nil {
 		t.Fatal("an image with two blocks in one place was changed")
 	}
@@ -251,14 +252,14 @@ func TestRepair(t *testing.T) {
 	if worst, _ := report.Worst(); worst != disk.Damage || len(report.Findings) != 2 {
 		t.Errorf("mended %+v", report.Findings)
 	}
-	holds(t, img, content)
-	sound(t, img, disk.Note)
-	scribble(t, img, content, 2)
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, disk.Note)
+	disktest.Scribble(t, img, content, 2)
+	disktest.Holds(t, img, content)
 	if err := img.(disk.Writer).Sync(); err != nil {
 		t.Fatal(err)
 	}
-	sound(t, img, disk.Note)
+	disktest.Sound(t, img, disk.Note)
 }
 
 // Where blocks are lost, what lies in the gaps may be what they held: it stays
@@ -288,8 +289,8 @@ func TestRepairKeepsGapsBesideLostBlocks(t *testing.T) {
 		if !slices.Equal(found.Findings, report.Findings) {
 			t.Errorf("the check promised %+v, and %+v was mended", found.Findings, report.Findings)
 		}
-		holds(t, img, slices.Concat(places(block, 6, 2), make([]byte, 3*block)))
-		finish(t, img)
+		disktest.Holds(t, img, slices.Concat(places(block, 6, 2), make([]byte, 3*block)))
+		disktest.Finish(t, img)
 		return report.Findings
 	}
 	const offData = 456 + 4*5
@@ -330,7 +331,7 @@ func TestChainByUUID(t *testing.T) {
 	files := chainOf()
 	img := mustOpen(t, files, "dir/{c1}.vdi", disk.Options{Write: true})
 	content := append(places(4096, 1, 12, 0), places(4096, 4)...)
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
 	info := disk.Describe(img)
 	if info.Parent == nil || info.Parent.UUID != uuidOf(0xb1) || info.Variant != "differencing" {
 		t.Errorf("described as %+v", info)
@@ -339,9 +340,9 @@ func TestChainByUUID(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(content[100:150])
-	holds(t, img, content)
-	scribble(t, img, content, 4)
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
+	disktest.Scribble(t, img, content, 4)
+	disktest.Holds(t, img, content)
 }
 
 func TestParentMissing(t *testing.T) {
@@ -352,7 +353,7 @@ func TestParentMissing(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	img := mustOpen(t, files, "dir/{c1}.vdi", disk.Options{Alone: true})
-	holds(t, img, make([]byte, 16384))
+	disktest.Holds(t, img, make([]byte, 16384))
 }
 
 func TestParentChanged(t *testing.T) {
@@ -365,9 +366,9 @@ func TestParentChanged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scribble(t, base, make([]byte, 16384), 1)
+	disktest.Scribble(t, base, make([]byte, 16384), 1)
 	modified := disk.Describe(base).Modified
-	finish(t, base)
+	disktest.Finish(t, base)
 	_, err = disk.Open("dir/{b1}.vdi", disk.Options{FS: fs, Formats: formats})
 	if !errors.Is(err, disk.ErrWrongParent) || !strings.Contains(err.Error(), modified) || !strings.Contains(err.Error(), uuidOf(0xa2)) {
 		t.Fatalf("error %v; it should be ErrWrongParent and name both modification UUIDs", err)
@@ -415,20 +416,20 @@ func TestGrowBeyondTheRoomOfTheMap(t *testing.T) {
 				t.Fatal(err)
 			}
 			content = append(content[:min(len(content), int(size))], make([]byte, max(0, int(size)-len(content)))...)
-			scribble(t, img, content, uint64(size))
-			holds(t, img, content)
+			disktest.Scribble(t, img, content, uint64(size))
+			disktest.Holds(t, img, content)
 		}
 		if err := img.(disk.Writer).Sync(); err != nil {
 			t.Fatal(err)
 		}
-		sound(t, img, disk.Leak)
+		disktest.Sound(t, img, disk.Leak)
 	}
 }
 
 func TestOddSizeIsRoundedToSectors(t *testing.T) {
 	b := built{version: 0x00010001, kind: 1, block: 4096, size: 4096 + 100, blocks: []uint32{0, 1}, used: 2, id: 1, modified: 2, data: places(4096, 1, 2)}
 	img := mustOpen(t, map[string][]byte{"a.vdi": b.bytes()}, "a.vdi", disk.Options{Write: true})
-	holds(t, img, append(places(4096, 1), places(512, 2)...))
+	disktest.Holds(t, img, append(places(4096, 1), places(512, 2)...))
 	var unsupported *disk.UnsupportedError
 	if err := disk.Resize(img, 9000); !errors.As(err, &unsupported) || !strings.Contains(err.Error(), "9216") {
 		t.Errorf("resizing to an odd size gave %v; it should name the nearest size", err)
@@ -444,7 +445,7 @@ func TestLargeSparse(t *testing.T) {
 	if _, err := img.(disk.Writer).WriteAt([]byte("far"), 9<<40); err != nil {
 		t.Fatal(err)
 	}
-	finish(t, img)
+	disktest.Finish(t, img)
 	if img, err = disk.Open("big.vdi", disk.Options{FS: fs, Formats: []*disk.Format{vdi.Format}}); err != nil {
 		t.Fatal(err)
 	}

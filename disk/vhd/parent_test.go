@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/disk/memfs"
 )
 
@@ -69,7 +70,7 @@ func TestParentLocators(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			holds(t, img, childContent())
+			disktest.Holds(t, img, childContent())
 			info := disk.Describe(img)
 			if info.Variant != "differencing" || info.Parent == nil || info.Parent.UUID != uuidOf(0x11) {
 				t.Errorf("described as %+v", info)
@@ -105,17 +106,17 @@ func TestSectorsOfTheParent(t *testing.T) {
 		if err := do(); err != nil {
 			t.Fatal(err)
 		}
-		holds(t, img, content)
-		sound(t, img, disk.Leak)
+		disktest.Holds(t, img, content)
+		disktest.Sound(t, img, disk.Leak)
 		t.Logf("step %d", i)
 	}
-	scribble(t, img, content, 3)
-	finish(t, img)
+	disktest.Scribble(t, img, content, 3)
+	disktest.Finish(t, img)
 	if img, err = disk.Open("child.vhd", disk.Options{FS: fs, Formats: formats}); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, img, content)
-	finish(t, img)
+	disktest.Holds(t, img, content)
+	disktest.Finish(t, img)
 	if !bytes.Equal(fs.Bytes("base.vhd"), plain().bytes()) {
 		t.Error("the parent was changed")
 	}
@@ -169,7 +170,7 @@ func TestAFixedDiskHasASector(t *testing.T) {
 	if err := disk.Resize(img, 0); !errors.As(err, &usage) {
 		t.Errorf("resized to no bytes: %v", err)
 	}
-	finish(t, img)
+	disktest.Finish(t, img)
 }
 
 func TestParentOfAnotherFormatIsRefused(t *testing.T) {
@@ -202,14 +203,14 @@ func TestSetNoParentKeepsTheContent(t *testing.T) {
 	if err := img.(disk.Reparenter).SetParent(nil, "", ""); err != nil {
 		t.Fatal(err)
 	}
-	finish(t, img)
+	disktest.Finish(t, img)
 	if img, err = disk.Open("child.vhd", disk.Options{FS: fs, Formats: formats}); err != nil {
 		t.Fatal(err)
 	}
 	if info := disk.Describe(img); info.Parent != nil || info.Variant != "dynamic" {
 		t.Errorf("described as %+v", info)
 	}
-	holds(t, img, content)
-	sound(t, img, disk.Leak)
-	finish(t, img)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, disk.Leak)
+	disktest.Finish(t, img)
 }

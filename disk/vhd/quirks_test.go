@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/disk/memfs"
 )
 
@@ -66,9 +67,9 @@ func TestTableAnywhere(t *testing.T) {
 		b.tableAt = at
 		img := mustOpen(t, b.bytes(), true)
 		content := plainContent()
-		holds(t, img, content)
-		scribble(t, img, content, uint64(at))
-		holds(t, img, content)
+		disktest.Holds(t, img, content)
+		disktest.Scribble(t, img, content, uint64(at))
+		disktest.Holds(t, img, content)
 	}
 }
 
@@ -97,7 +98,7 @@ func TestFooters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			img := mustOpen(t, test.file, true)
 			content := plainContent()
-			holds(t, img, content)
+			disktest.Holds(t, img, content)
 			report, err := disk.Check(t.Context(), img)
 			if err != nil {
 				t.Fatal(err)
@@ -112,14 +113,14 @@ func TestFooters(t *testing.T) {
 			if _, err := disk.Repair(t.Context(), img); err != nil {
 				t.Fatal(err)
 			}
-			sound(t, img, -1)
-			holds(t, img, content)
-			scribble(t, img, content, 3)
+			disktest.Sound(t, img, -1)
+			disktest.Holds(t, img, content)
+			disktest.Scribble(t, img, content, 3)
 			if err := img.(disk.Writer).Sync(); err != nil {
 				t.Fatal(err)
 			}
-			sound(t, img, -1)
-			holds(t, img, content)
+			disktest.Sound(t, img, -1)
+			disktest.Holds(t, img, content)
 		})
 	}
 }
@@ -135,7 +136,7 @@ func TestRepairedFooterIsRead(t *testing.T) {
 	if _, err := disk.Repair(t.Context(), img); err != nil {
 		t.Fatal(err)
 	}
-	finish(t, img)
+	disktest.Finish(t, img)
 	if !bytes.Equal(fs.Bytes("a.vhd"), whole) {
 		t.Error("the repaired file is not the whole one again")
 	}
@@ -146,19 +147,19 @@ func TestFixedIsFoundByItsEnd(t *testing.T) {
 	content := sectors(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 	inner := append(bytes.Clone(content), b.footer()...)
 	img := mustOpen(t, inner, true)
-	holds(t, img, content)
-	sound(t, img, -1)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, -1)
 
 	// A fixed disk that begins like a VHD, for there is one on it.
 	outer := built{kind: 2, current: uint64(len(inner)), id: 4}
 	copyOfDynamic := plain().bytes()
 	outer.current = uint64(len(copyOfDynamic))
 	img = mustOpen(t, append(bytes.Clone(copyOfDynamic), outer.footer()...), false)
-	holds(t, img, copyOfDynamic)
+	disktest.Holds(t, img, copyOfDynamic)
 
 	short := b.footer()[:511]
 	binary.BigEndian.PutUint32(short[64:], binary.BigEndian.Uint32(short[64:]))
-	holds(t, mustOpen(t, append(bytes.Clone(content), short...), false), content)
+	disktest.Holds(t, mustOpen(t, append(bytes.Clone(content), short...), false), content)
 
 	if _, err := openBuilt(t, map[string][]byte{"a.vhd": content}, "a.vhd", disk.Options{}); !errors.Is(err, disk.ErrUnknownFormat) {
 		t.Errorf("what has no footer was opened: %v", err)
@@ -170,9 +171,9 @@ func TestBitmapsOfDynamicImages(t *testing.T) {
 	b.blocks[1].bitmap = []byte{0xf0} // half of the sectors have no bit
 	img := mustOpen(t, b.bytes(), true)
 	content := plainContent()
-	holds(t, img, content) // they are read all the same, as QEMU does
-	scribble(t, img, content, 1)
-	holds(t, img, content)
+	disktest.Holds(t, img, content) // they are read all the same, as QEMU does
+	disktest.Scribble(t, img, content, 1)
+	disktest.Holds(t, img, content)
 
 	b = plain()
 	b.creator = "tap\x00" // but XenServer's images may lie on a volume with old data
@@ -180,15 +181,15 @@ func TestBitmapsOfDynamicImages(t *testing.T) {
 	img = mustOpen(t, b.bytes(), true)
 	content = plainContent()
 	clear(content[4096+2048 : 8192])
-	holds(t, img, content)
-	scribble(t, img, content, 2)
-	holds(t, img, content)
-	sound(t, img, disk.Leak)
+	disktest.Holds(t, img, content)
+	disktest.Scribble(t, img, content, 2)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, disk.Leak)
 
 	b.batmap = []byte{0x40} // block 1 is whole, whatever its bitmap says
 	img = mustOpen(t, b.bytes(), true)
 	content = plainContent()
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
 	if err := disk.Resize(img, 1<<20); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("growing beyond the batmap: %v", err)
 	}
@@ -199,7 +200,7 @@ func TestBitmapsOfDynamicImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	clear(content[8192:])
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
 	if err := disk.Zero(img, 4096, 4096); err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +212,7 @@ func TestBitmapsOfDynamicImages(t *testing.T) {
 		t.Fatal(err)
 	}
 	copy(content[6000:], "again")
-	holds(t, img, content)
+	disktest.Holds(t, img, content)
 }
 
 // A bitmap is a whole sector also where a block has less than a byte's worth of
@@ -224,11 +225,11 @@ func TestBlocksOfFewSectors(t *testing.T) {
 		}}
 		content := slices.Concat(first, make([]byte, 512*n), last)
 		img := mustOpen(t, b.bytes(), true)
-		holds(t, img, content)
-		sound(t, img, -1)
-		scribble(t, img, content, uint64(n))
-		holds(t, img, content)
-		sound(t, img, -1)
+		disktest.Holds(t, img, content)
+		disktest.Sound(t, img, -1)
+		disktest.Scribble(t, img, content, uint64(n))
+		disktest.Holds(t, img, content)
+		disktest.Sound(t, img, -1)
 	}
 }
 
@@ -261,22 +262,22 @@ func TestDamagedTable(t *testing.T) {
 	if len(report.Findings) < 2 {
 		t.Errorf("mended %+v", report.Findings)
 	}
-	holds(t, img, content)
-	sound(t, img, disk.Leak) // what was in the file is in it still
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, disk.Leak) // what was in the file is in it still
 	if _, err := disk.Repair(t.Context(), img); err != nil {
 		t.Fatal(err)
 	}
-	holds(t, img, content)
-	sound(t, img, -1)
-	scribble(t, img, content, 1)
-	holds(t, img, content)
-	finish(t, img)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, -1)
+	disktest.Scribble(t, img, content, 1)
+	disktest.Holds(t, img, content)
+	disktest.Finish(t, img)
 	img, err = disk.Open("a.vhd", disk.Options{FS: fs, Formats: formats})
 	if err != nil {
 		t.Fatal(err)
 	}
-	holds(t, img, content)
-	finish(t, img)
+	disktest.Holds(t, img, content)
+	disktest.Finish(t, img)
 }
 
 func TestBlockCutOff(t *testing.T) {
@@ -290,8 +291,8 @@ func TestBlockCutOff(t *testing.T) {
 	}
 	content := plainContent()
 	clear(content[8192:])
-	holds(t, img, content)
-	sound(t, img, -1)
+	disktest.Holds(t, img, content)
+	disktest.Sound(t, img, -1)
 }
 
 func TestHostileHeaders(t *testing.T) {
@@ -331,7 +332,7 @@ func TestLimits(t *testing.T) {
 		if _, err := img.(disk.Writer).WriteAt([]byte("last"), most-4); err != nil {
 			t.Error(err)
 		}
-		finish(t, img)
+		disktest.Finish(t, img)
 		var usage *disk.UsageError
 		if _, err := disk.Create("b.vhd", disk.CreateOptions{FS: memfs.New(), Formats: formats, Format: kind, Size: most + 512}); !errors.As(err, &usage) {
 			t.Errorf("%s of more than 2040 GiB: %v", kind, err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/disk/memfs"
 )
 
@@ -30,8 +31,8 @@ func (w *working) open() {
 	if w.img, err = disk.Open("a.vhd", disk.Options{FS: w.fs, Formats: formats, Write: true}); err != nil {
 		w.t.Fatal(err)
 	}
-	holds(w.t, w.img, w.content)
-	sound(w.t, w.img, disk.Leak)
+	disktest.Holds(w.t, w.img, w.content)
+	disktest.Sound(w.t, w.img, disk.Leak)
 }
 
 func (w *working) zero(off, n int) {
@@ -56,14 +57,14 @@ func (w *working) sync() {
 	if err := w.img.(disk.Writer).Sync(); err != nil {
 		w.t.Fatal(err)
 	}
-	holds(w.t, w.img, w.content)
-	sound(w.t, w.img, disk.Leak)
+	disktest.Holds(w.t, w.img, w.content)
+	disktest.Sound(w.t, w.img, disk.Leak)
 }
 
 // reopen closes the image and opens it anew.
 func (w *working) reopen() {
 	w.t.Helper()
-	finish(w.t, w.img)
+	disktest.Finish(w.t, w.img)
 	w.open()
 }
 
