@@ -20,36 +20,40 @@ const (
 // hundred.
 func (s Subject) likely() float64 { return min(0.5, float64(crashBytes)/float64(s.Size)/300) }
 
-// checkCrash works on an image and cuts the power at many moments.
-func checkCrash(s Subject) error {
-	return crashed(s, func(w *world, seed uint64) ([]byte, error) {
-		content := pattern(s.Size, s.Block, seed)
-		return content, w.filled("disk", content)
-	})
+// preparation makes the image "disk", one of many by the seed, and tells what
+// it holds.
+type preparation func(w *world, seed uint64) (content []byte, err error)
+
+func prepareFilled(w *world, seed uint64) ([]byte, error) {
+	content := pattern(w.Size, w.Block, seed)
+	return content, w.filled("disk", content)
 }
+
+func prepareEmpty(w *world, _ uint64) ([]byte, error) {
+	content := make([]byte, w.Size)
+	return content, w.filled("disk", content)
+}
+
+func prepareChild(w *world, seed uint64) ([]byte, error) {
+	content := make([]byte, w.Size)
+	noise(content, seed)
+	if err := w.filled("base", content); err != nil {
+		return nil, err
+	}
+	return w.link("disk", "base", content, w.Size, seeded(seed))
+}
+
+// checkCrash works on an image and cuts the power at many moments.
+func checkCrash(s Subject) error { return crashed(s, prepareFilled) }
 
 // checkCrashNew is checkCrash on an image that is empty.
-func checkCrashNew(s Subject) error {
-	return crashed(s, func(w *world, _ uint64) ([]byte, error) {
-		content := make([]byte, s.Size)
-		return content, w.filled("disk", content)
-	})
-}
+func checkCrashNew(s Subject) error { return crashed(s, prepareEmpty) }
 
 // checkCrashChild is checkCrash on a differencing image.
-func checkCrashChild(s Subject) error {
-	return crashed(s, func(w *world, seed uint64) ([]byte, error) {
-		content := make([]byte, s.Size)
-		noise(content, seed)
-		if err := w.filled("base", content); err != nil {
-			return nil, err
-		}
-		return w.link("disk", "base", content, s.Size, seeded(seed))
-	})
-}
+func checkCrashChild(s Subject) error { return crashed(s, prepareChild) }
 
 // crashed runs workloads on images that prepare makes.
-func crashed(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) error {
+func crashed(s Subject, prepare preparation) error {
 	runs := crashRuns
 	if Thorough() {
 		runs *= 10

@@ -29,30 +29,11 @@ func Faults(t *testing.T, s Subject) {
 	}
 }
 
-func checkFaults(s Subject) error {
-	return faulted(s, func(w *world, seed uint64) ([]byte, error) {
-		content := pattern(s.Size, s.Block, seed)
-		return content, w.filled("disk", content)
-	})
-}
+func checkFaults(s Subject) error { return faulted(s, prepareFilled) }
 
-func checkFaultsNew(s Subject) error {
-	return faulted(s, func(w *world, _ uint64) ([]byte, error) {
-		content := make([]byte, s.Size)
-		return content, w.filled("disk", content)
-	})
-}
+func checkFaultsNew(s Subject) error { return faulted(s, prepareEmpty) }
 
-func checkFaultsChild(s Subject) error {
-	return faulted(s, func(w *world, seed uint64) ([]byte, error) {
-		content := make([]byte, s.Size)
-		noise(content, seed)
-		if err := w.filled("base", content); err != nil {
-			return nil, err
-		}
-		return w.link("disk", "base", content, s.Size, seeded(seed))
-	})
-}
+func checkFaultsChild(s Subject) error { return faulted(s, prepareChild) }
 
 // How much is tried with faults.
 const (
@@ -60,7 +41,7 @@ const (
 	faultSteps = 60
 )
 
-func faulted(s Subject, prepare func(w *world, seed uint64) ([]byte, error)) error {
+func faulted(s Subject, prepare preparation) error {
 	runs := faultRuns
 	if !Thorough() && s.Size > 1<<20 {
 		runs = 2
