@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -122,6 +123,15 @@ func (r *recorder) Create(name string) (File, error) {
 		r.made = append(r.made, name)
 	}
 	return f, err
+}
+
+// Remove deletes a file, and forgets it.
+func (r *recorder) Remove(name string) error {
+	err := r.FS.Remove(name)
+	if err == nil {
+		r.made = slices.DeleteFunc(r.made, func(made string) bool { return made == name })
+	}
+	return err
 }
 
 // Rename renames a file, where the FS below can.

@@ -19,7 +19,7 @@ type check struct {
 }
 
 func writes(s Subject) bool   { return s.variant().Write }
-func parents(s Subject) bool  { return s.variant().Parent }
+func parents(s Subject) bool  { return s.variant().Parent && !s.NoParent }
 func creates(s Subject) bool  { return s.variant().Create }
 func streams(s Subject) bool  { return s.variant().Stream }
 func children(s Subject) bool { return writes(s) && parents(s) }

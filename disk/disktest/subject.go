@@ -25,6 +25,7 @@ type Subject struct {
 	GrowOnly  bool // Resize to less is refused
 	SameSize  bool // a differencing image is as large as its parent
 	NoCheck   bool // has nothing that could be checked
+	NoParent  bool // is never a differencing image, though others of the variant are
 
 	// Rare subjects differ little from others and are run by thorough tests only
 	// (see Thorough).

@@ -1,104 +1,205 @@
 package parallels
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"sort"
 	"strings"
+	"sync"
 
 	"github.com/panalvm/panal/disk"
 )
 
 // bundle is a disk made of files as a descriptor says.
 type bundle struct {
-	d     *descriptor
-	file  disk.File // the descriptor's
-	shot  string    // that is open
+	files disk.FS
+	name  string // of the descriptor
+	shot  string // that is open
+	alone bool   // without its parent
 	write bool
-	parts []part
-}
 
-// part is a storage with its files, opened.
-type part struct {
-	start, end int64
-	top        layer  // the others are its parents
-	path       string // of the top's file
-	paths      []string
+	mu     sync.RWMutex // guards what follows; held for reading by all that reads or writes the disk
+	file   disk.File    // the descriptor
+	d      *descriptor
+	stack             // the files
+	parent disk.Image // nil if there is none, or it was left out
+	lost   error      // a change failed in the middle: nothing is written any more
+	cut    []part     // were cut off, and are closed at the end
 }
 
 // openBundle opens the files that make a shot; the current one is opened for
 // writing, the others for reading.
 func openBundle(s *disk.Source) (_ *bundle, err error) {
-	root, err := readElements(s.File)
+	d, err := readDescriptor(s.File)
 	if err != nil {
 		return nil, err
 	}
-	d, err := parseDescriptor(root)
-	if err != nil {
-		return nil, err
-	}
-	b := &bundle{d: d, file: s.File, shot: d.top, write: s.Write}
+	b := &bundle{files: s.FS(), name: s.Name, alone: s.Alone, file: s.File, d: d, shot: d.top, write: s.Write}
 	if s.Snapshot != "" {
 		if b.shot = guid(s.Snapshot); d.shot(b.shot) == nil {
-			return nil, disk.Usage("there is no snapshot %q; there are %s", s.Snapshot, strings.Join(d.guids(), ", "))
+			return nil, disk.Usage("there is no snapshot %q; there are %s", s.Snapshot, strings.Join(b.guids(), ", "))
 		}
 		b.write = false
 	}
-	line, err := d.lineage(b.shot)
-	if err != nil {
+	if err := b.openFiles(); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.closeParts())
-		}
-	}()
-	for i := range d.storages {
-		p, err := b.openPart(s, &d.storages[i], line)
-		if err != nil {
-			return nil, err
-		}
-		b.parts = append(b.parts, p)
+	if p, ok := b.parent.(*ancestor); ok {
+		p.announce(s)
 	}
 	return b, nil
 }
 
-func (d *descriptor) guids() []string {
+// readDescriptor reads a DiskDescriptor.xml.
+func readDescriptor(file disk.File) (*descriptor, error) {
+	root, err := readElements(file)
+	if err != nil {
+		return nil, err
+	}
+	return parseDescriptor(root)
+}
+
+// guids are those of the bundle's own shots.
+func (b *bundle) guids() []string {
 	var all []string
-	for _, s := range d.shots {
-		all = append(all, s.guid)
+	for _, s := range b.Snapshots() {
+		all = append(all, s.ID)
 	}
 	return all
 }
 
-// openPart opens the files of a storage, the oldest first.
-func (b *bundle) openPart(s *disk.Source, st *storage, line []string) (part, error) {
-	p := part{start: st.start, end: st.end}
+// openFiles opens what makes the shot. After an error nothing is open.
+func (b *bundle) openFiles() error {
+	line, err := b.d.lineage(b.shot)
+	if err != nil {
+		return err
+	}
+	written := ""
+	if b.write {
+		written = b.shot
+	}
+	if b.stack, b.parent, err = b.opener(line, written).open(); err != nil {
+		return err
+	}
+	for _, p := range b.parts {
+		if short := p.top().Size() < p.end-p.start; short && (b.write || len(line) == 1) {
+			err := disk.Corrupt(name, -1, "%s has %d bytes of a storage of %d", p.own[0].path, p.top().Size(), p.end-p.start)
+			return errors.Join(err, b.stack.close())
+		}
+	}
+	return nil
+}
+
+// owned is how many shots of a line, from the youngest on, have their files in
+// the bundle. The rest belongs to the parent. The youngest is the bundle's own
+// wherever its files are.
+func (b *bundle) owned(line []string) int {
+	for i, g := range line {
+		if i > 0 && b.foreign(g) {
+			return i
+		}
+	}
+	return len(line)
+}
+
+// foreign tells whether a shot has a file outside of the bundle.
+func (b *bundle) foreign(guid string) bool {
+	for i := range b.d.storages {
+		if f := b.d.storages[i].file(guid); f != nil && !b.inside(f.path) {
+			return true
+		}
+	}
+	return false
+}
+
+// inside tells whether a path leads to a place in or below the bundle.
+func (b *bundle) inside(ref string) bool {
+	if local(ref) {
+		return true
+	}
+	there, err := b.files.Resolve(b.name, ref)
+	if err != nil {
+		return false
+	}
+	here, err := b.files.Resolve(b.name, base(ref))
+	return err == nil && here == there
+}
+
+// opener opens the files of a line of shots.
+type opener struct {
+	b         *bundle
+	line      []string // the bundle's own, the youngest first
+	inherited []string // those of the parent
+	written   string   // the shot whose files are opened for writing; "" for none
+	floor     layer    // what lies below all, nil if nothing
+}
+
+// opener is for a line of shots, of which one may be written.
+func (b *bundle) opener(line []string, written string) *opener {
+	own := b.owned(line)
+	o := &opener{b: b, line: line[:own], inherited: line[own:], written: written}
+	if b.alone && own < len(line) {
+		o.inherited, o.floor = nil, nothing{}
+	}
+	return o
+}
+
+// open opens all files, the oldest of each storage first.
+func (o *opener) open() (s stack, parent disk.Image, err error) {
+	var outer []part
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	for i := range o.b.d.storages {
+		st := &o.b.d.storages[i]
+		below, err := o.levels(st, o.inherited, o.floor)
+		if err != nil {
+			return s, nil, missingParent(err)
+		}
+		p := part{start: st.start, end: st.end, below: o.floor}
+		if len(below) > 0 {
+			p.below = below[0].layer
+		}
+		if p.own, err = o.levels(st, o.line, p.below); err != nil {
+			return s, nil, err
+		}
+		s.parts = append(s.parts, p)
+		outer = append(outer, part{start: st.start, end: st.end, own: below})
+	}
+	if len(o.inherited) > 0 {
+		return s, o.b.ancestors(o.inherited, outer), nil
+	}
+	return s, nil, nil
+}
+
+// levels opens what a storage has of some shots, and gives the youngest first.
+// After an error what was opened, and what lies below, is closed.
+func (o *opener) levels(st *storage, line []string, below layer) ([]level, error) {
+	all := make([]level, len(line))
 	for i := len(line) - 1; i >= 0; i-- {
 		f := st.file(line[i])
 		if f == nil {
-			return p, errors.Join(disk.Corrupt(name, st.at.off, "the storage at sector %d has no file of shot %s", st.start/sector, line[i]), closeLayer(p.top))
+			err := disk.Corrupt(name, st.at.off, "the storage at sector %d has no file of shot %s", st.start/sector, line[i])
+			return nil, errors.Join(err, closeLayer(below))
 		}
-		l, err := openLayer(s, f, b.write && i == 0, p.top)
+		l, err := o.b.openLayer(f, line[i] == o.written, below)
 		if err != nil {
-			return p, errors.Join(fmt.Errorf("%s: %w", f.path, err), closeLayer(p.top))
+			return nil, errors.Join(fmt.Errorf("%s: %w", f.path, err), closeLayer(below))
 		}
-		p.top, p.path = l, f.path
-		p.paths = append(p.paths, f.path)
+		all[i] = level{l, f.path}
+		below = l
 	}
-	if short := p.top.Size() < p.end-p.start; short && (b.write || len(line) == 1) {
-		err := disk.Corrupt(name, -1, "%s has %d bytes of a storage of %d", p.path, p.top.Size(), p.end-p.start)
-		return p, errors.Join(err, closeLayer(p.top))
-	}
-	return p, nil
+	return all, nil
 }
 
 // openLayer opens a file of a storage.
-func openLayer(s *disk.Source, f *file, write bool, parent layer) (layer, error) {
-	opened, err := openSibling(s, f.path, write)
+func (b *bundle) openLayer(f *file, write bool, below layer) (layer, error) {
+	resolved, err := b.files.Resolve(b.name, f.path)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := b.files.Open(resolved, write)
 	if err != nil {
 		return nil, err
 	}
@@ -106,23 +207,12 @@ func openLayer(s *disk.Source, f *file, write bool, parent layer) (layer, error)
 	if f.plain {
 		l, err = openPlain(opened, write, false)
 	} else {
-		l, err = openExpanding(opened, write, parent)
+		l, err = openExpanding(opened, write, below)
 	}
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
 	return l, nil
-}
-
-// openSibling opens a file of the bundle. Only the current shot's are opened
-// for writing.
-func openSibling(s *disk.Source, path string, write bool) (disk.File, error) {
-	if !write && s.Write {
-		reading := *s
-		reading.Write = false
-		s = &reading
-	}
-	return s.OpenSibling(path)
 }
 
 func closeLayer(l layer) error {
@@ -133,201 +223,38 @@ func closeLayer(l layer) error {
 }
 
 // Size is the disk's.
-func (b *bundle) Size() int64 { return b.d.size }
-
-// at is the part that has an offset of the disk.
-func (b *bundle) at(off int64) *part {
-	i := sort.Search(len(b.parts), func(i int) bool { return b.parts[i].end > off })
-	return &b.parts[i]
+func (b *bundle) Size() int64 {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.d.size
 }
 
-// Map describes the range at off. The shots below are part of this image.
+// Parent is the bundle or the file that this one was made to differ from.
+func (b *bundle) Parent() disk.Image { return b.parent }
+
+// Map describes the range at off. The bundle's own shots are part of this
+// image.
 func (b *bundle) Map(off, n int64) (disk.Extent, error) {
-	p := b.at(off)
-	e, err := p.describe(off-p.start, min(n, p.end-off))
-	e.Off += p.start
-	return e, err
-}
-
-// describe asks the files of a part, the youngest first.
-func (p *part) describe(off, n int64) (disk.Extent, error) {
-	for l := p.top; l != nil; l = below(l) {
-		if off >= l.Size() {
-			continue
-		}
-		e, err := l.Map(off, min(n, l.Size()-off))
-		if err != nil || e.State != disk.Unallocated {
-			return e, err
-		}
-		n = e.Len
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if len(b.parts) == 0 {
+		return disk.Extent{}, b.lost
 	}
-	return disk.Extent{Off: off, Len: n}, nil
-}
-
-// below is the file that shows through l, nil if none.
-func below(l layer) layer {
-	if x, ok := l.(*expanding); ok && x.parent != nil {
-		return x.parent
-	}
-	return nil
+	return b.describe(off, n)
 }
 
 // ReadAt reads the disk.
 func (b *bundle) ReadAt(p []byte, off int64) (int, error) {
-	if off < 0 {
-		return 0, fmt.Errorf("read at %d: %w", off, disk.ErrRange)
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if len(b.parts) == 0 {
+		return 0, b.lost
 	}
-	total := min(int64(len(p)), max(0, b.Size()-off))
-	err := b.each(off, total, func(part *part, from, n int64) error {
-		at := part.start + from - off
-		return disk.ReadParent(part.top, p[at:at+n], from)
-	})
-	if err != nil {
-		return 0, err
-	}
-	if total < int64(len(p)) {
-		return int(total), io.EOF
-	}
-	return int(total), nil
-}
-
-// each splits a range of the disk by the parts.
-func (b *bundle) each(off, n int64, do func(p *part, off, n int64) error) error {
-	for end := off + n; off < end; {
-		p := b.at(off)
-		k := min(end, p.end) - off
-		if err := do(p, off-p.start, k); err != nil {
-			return err
-		}
-		off += k
-	}
-	return nil
-}
-
-// Snapshots lists the shots, a parent before its children.
-func (b *bundle) Snapshots() []disk.Snapshot {
-	depth := map[string]int{}
-	for _, s := range b.d.shots {
-		line, _ := b.d.lineage(s.guid)
-		depth[s.guid] = len(line)
-	}
-	var all []disk.Snapshot
-	for _, s := range b.d.shots {
-		all = append(all, disk.Snapshot{ID: s.guid, Parent: s.parent, Current: s.guid == b.d.top})
-	}
-	sort.SliceStable(all, func(i, j int) bool { return depth[all[i].ID] < depth[all[j].ID] })
-	return all
-}
-
-// Check looks through the files of the shot that is open.
-func (b *bundle) Check(ctx context.Context) (disk.Report, error) {
-	return b.gather(func(l layer) (disk.Report, error) { return l.Check(ctx) }, true)
-}
-
-// Repair mends the files of the current shot.
-func (b *bundle) Repair(ctx context.Context) (disk.Report, error) {
-	if !b.write {
-		return disk.Report{}, disk.ErrReadOnly
-	}
-	return b.gather(func(l layer) (disk.Report, error) { return l.Repair(ctx) }, false)
-}
-
-// gather puts reports on files together.
-func (b *bundle) gather(look func(layer) (disk.Report, error), parents bool) (disk.Report, error) {
-	var sum disk.Report
-	for _, p := range b.parts {
-		for i, l := len(p.paths)-1, p.top; l != nil; i, l = i-1, below(l) {
-			r, err := look(l)
-			if err != nil {
-				return sum, fmt.Errorf("%s: %w", p.paths[i], err)
-			}
-			sum.Blocks, sum.Allocated = sum.Blocks+r.Blocks, sum.Allocated+r.Allocated
-			sum.Leaked, sum.More = sum.Leaked+r.Leaked, sum.More+r.More
-			for _, f := range r.Findings {
-				f.File = p.paths[i]
-				sum.Add(f)
-			}
-			if !parents {
-				break
-			}
-		}
-	}
-	return sum, nil
-}
-
-// Describe says what the bundle is.
-func (b *bundle) Describe() disk.Info {
-	i := disk.Info{
-		Format: name, Variant: variantExpanding, Version: "bundle", Size: b.Size(), SectorSize: sector,
-		UUID: b.d.uid, Comment: b.d.name, Snapshots: b.Snapshots(), Physical: int(min(b.d.physical, 1<<16)),
-	}
-	if b.d.logical != 0 {
-		i.SectorSize = int(min(b.d.logical, 1<<16))
-	}
-	if g := b.d.geometry; g.Cylinders > 0 && g.Heads > 0 && g.Sectors > 0 {
-		i.Geometry = &g
-	}
-	for n, p := range b.parts {
-		for l := p.top; l != nil; l = below(l) {
-			one := l.Describe()
-			i.Allocated += one.Allocated
-			i.Dirty = i.Dirty || one.Dirty
-		}
-		if n == 0 {
-			one := p.top.Describe()
-			i.Variant, i.BlockSize = one.Variant, one.BlockSize
-		}
-		i.Files = append(i.Files, p.paths...)
-	}
-	i.Details = append(i.Details, disk.Detail{Name: "storages", Value: fmt.Sprint(len(b.parts))})
-	if b.shot != b.d.top {
-		i.Details = append(i.Details, disk.Detail{Name: "opened shot", Value: b.shot})
-	}
-	return i
-}
-
-// Dump shows the descriptor and then each file's header.
-func (b *bundle) Dump(ctx context.Context) iter.Seq2[disk.Field, error] {
-	return func(yield func(disk.Field, error) bool) {
-		if !dumpElement(b.d.root, "", yield) {
-			return
-		}
-		for _, p := range b.parts {
-			for i, l := len(p.paths)-1, p.top; l != nil; i, l = i-1, below(l) {
-				for f, err := range l.Dump(ctx) {
-					f.File = p.paths[i]
-					if !yield(f, err) {
-						return
-					}
-				}
-			}
-		}
-	}
-}
-
-func dumpElement(e *element, path string, yield func(disk.Field, error) bool) bool {
-	for _, c := range e.children {
-		if len(c.children) > 0 {
-			if !dumpElement(c, path+c.name+"/", yield) {
-				return false
-			}
-			continue
-		}
-		f := disk.Field{Part: "descriptor", Offset: c.off, Len: int(max(0, c.end-c.off)), Name: path + c.name, Value: c.text}
-		if !yield(f, nil) {
-			return false
-		}
-	}
-	return true
+	return b.read(p, off, b.d.size)
 }
 
 // Close writes out what was written and closes all files.
-func (b *bundle) Close() error { return errors.Join(b.closeParts(), b.file.Close()) }
-
-func (b *bundle) closeParts() error {
-	var err error
-	for _, p := range b.parts {
-		err = errors.Join(err, p.top.Close())
-	}
-	return err
+func (b *bundle) Close() error {
+	gone := stack{b.cut}
+	return errors.Join(b.stack.close(), gone.close(), b.file.Close())
 }

@@ -31,6 +31,9 @@ func (x *expanding) Compact(ctx context.Context, progress func(done, total int64
 	if err := x.dropZeros(ctx, progress); err != nil {
 		return 0, err
 	}
+	// Clusters will move to free places. If that fails in between, what is free
+	// is not known any more: then nothing is, until the image is opened again.
+	x.space.free = nil
 	if err := x.closeGaps(ctx); err != nil {
 		return 0, err
 	}

@@ -1,6 +1,7 @@
 package parallels
 
 import (
+	"cmp"
 	"math"
 	"strings"
 
@@ -176,7 +177,7 @@ func (d *descriptor) parseShots() error {
 		if len(d.storages[0].files) != 1 {
 			return disk.Corrupt(name, d.root.off, "the descriptor has several files a storage and no Snapshots that order them")
 		}
-		d.shots = []shot{{guid: d.storages[0].files[0].guid}}
+		d.shots = []shot{{guid: cmp.Or(d.storages[0].files[0].guid, guidTop)}}
 	}
 	for _, s := range d.shots {
 		if _, err := d.lineage(s.guid); err != nil {

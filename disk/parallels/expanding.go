@@ -207,6 +207,9 @@ func (x *expanding) Sync() error {
 	}
 	x.alloc.Lock()
 	defer x.alloc.Unlock()
+	if !x.begun.Load() { // what a writer before us could not sync is seen, too
+		return x.file.Sync()
+	}
 	return x.syncLocked()
 }
 

@@ -31,7 +31,7 @@ var Format = &disk.Format{
 	Extensions: []string{"hds", "hdd"},
 	Title:      "Parallels disk (.hds, .hdd bundle)",
 	Variants: []disk.Variant{
-		{Name: variantExpanding, Aliases: []string{"Compressed", "dynamic", "Standard"}, Title: "grows as it is written to", Create: true, Write: true, Stream: true},
+		{Name: variantExpanding, Aliases: []string{"Compressed", "dynamic", "Standard"}, Title: "grows as it is written to", Create: true, Write: true, Stream: true, Parent: true},
 		{Name: variantPlain, Aliases: []string{"fixed"}, Title: "the disk, byte for byte", Create: true, Write: true},
 	},
 	Options: []disk.Option{

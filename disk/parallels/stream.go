@@ -30,7 +30,8 @@ func stream(w io.Writer, t *disk.Target) (disk.Sink, error) {
 	if t.On(optionBundle) {
 		return nil, disk.Unsupported(name, "a bundle is several files and cannot be written to a pipe")
 	}
-	s := &sink{w: bufio.NewWriterSize(w, 64<<10), h: newHeader(t, t.Size)}
+	s := &sink{w: bufio.NewWriterSize(w, 64<<10), h: headerOf(t)}
+	s.h.begin(t.Size)
 	s.pad = make([]byte, s.h.cluster())
 	s.runs = runsOf(t.Data, s.h.cluster(), s.h.clusters())
 	if len(s.runs) > 0 {

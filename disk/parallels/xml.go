@@ -21,6 +21,7 @@ const (
 // element is a part of a descriptor.
 type element struct {
 	name     string
+	attrs    []xml.Attr
 	text     string // without white space around
 	off, end int64  // of its content, in the file
 	children []*element
@@ -77,7 +78,7 @@ func (x *parser) take(token xml.Token) error {
 		if x.count++; x.count > maxElements || len(x.open) > maxNesting {
 			return disk.Corrupt(name, x.d.InputOffset(), "the descriptor has too many elements, or they lie too deep within each other")
 		}
-		e := &element{name: t.Name.Local, off: x.d.InputOffset()}
+		e := &element{name: t.Name.Local, attrs: t.Copy().Attr, off: x.d.InputOffset()}
 		last.children = append(last.children, e)
 		x.open = append(x.open, e)
 	case xml.EndElement:
