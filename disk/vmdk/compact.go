@@ -162,7 +162,7 @@ func (w *writer) pack(ctx context.Context) (int64, error) {
 	slices.Sort(c.grains)
 	c.fixed()
 	gaps := c.gaps()
-	w.free, w.given, w.waiting = nil, nil, nil // they are among the gaps, and soon are none
+	w.forgetFree() // they are among the gaps, and soon are none
 	if err := w.moveAll(ctx, c.grains, gaps); err != nil {
 		return 0, err
 	}
@@ -188,26 +188,20 @@ func (c *tableCheck) align() error {
 // gaps are the places of whole grains that nothing uses, ascending, below the
 // last grain.
 func (c *tableCheck) gaps() []int64 {
-	unit := c.grain
-	taken := make([]uint64, c.end.Load()/unit/64+1)
-	take := func(off, n int64) {
-		for i := off / unit; i*unit < off+n && i/64 < int64(len(taken)); i++ {
-			taken[i/64] |= 1 << (i % 64)
-		}
-	}
-	take(0, int64(c.header.overhead)*sector)
+	used := newUsage(c.grain, c.end.Load())
+	used.take(0, int64(c.header.overhead)*sector)
 	for _, s := range c.meta {
-		take(s.off*sector, s.len*sector)
+		used.take(s.off*sector, s.len*sector)
 	}
 	last := int64(0)
 	for _, g := range c.grains {
 		last = int64(g>>32) * sector
-		take(last, unit)
+		used.take(last, c.grain)
 	}
 	var all []int64
-	for i := int64(0); (i+1)*unit <= last; i++ {
-		if taken[i/64]&(1<<(i%64)) == 0 {
-			all = append(all, i*unit)
+	for at := int64(0); at+c.grain <= last; at += c.grain {
+		if !used.has(at) {
+			all = append(all, at)
 		}
 	}
 	return all

@@ -196,6 +196,7 @@ func (m *image) attach(p *part, i int, line descriptor.Extent) error {
 	}
 	s, err := openExtent(p, hosted, size, true)
 	if err == nil {
+		s.writer.searched = true // it is new, and has no places that were given up
 		o.add(s, size, line.Access, i)
 	}
 	return err

@@ -27,7 +27,7 @@ func (c *tableCheck) leaks() {
 	}
 	w := c.writer
 	if w != nil { // it knows of these, and uses them next
-		taken = max(0, taken-w.pending())
+		taken = max(0, taken-w.pending(c))
 	}
 	if taken > 0 {
 		c.x.report.Leaked += taken
@@ -114,7 +114,7 @@ func (w *writer) giveBack(gaps []gap) error {
 	}
 	w.alloc.Lock()
 	defer w.alloc.Unlock()
-	w.free, w.given, w.waiting = nil, nil, nil // they are within
+	w.forgetFree() // they are within
 	if last := len(gaps) - 1; last >= 0 && gaps[last].to == w.s.end.Load() {
 		if err := w.cutAt(gaps[last].from); err != nil {
 			return err

@@ -182,7 +182,19 @@ func (o *opener) addExtents(self *part) error {
 			return err
 		}
 	}
+	o.shareFiles()
 	return nil
+}
+
+// shareFiles notes which files hold more than one extent.
+func (o *opener) shareFiles() {
+	extents := map[*part]int{}
+	for i := range o.image.spans {
+		extents[partOf(o.image.spans[i].extent)]++
+	}
+	for _, w := range o.image.writers() {
+		w.shared = extents[w.s.part] > 1
+	}
 }
 
 func (o *opener) addExtent(i int, line descriptor.Extent, self *part, only bool) error {

@@ -1,6 +1,8 @@
 package vmdk
 
 import (
+	"slices"
+
 	"github.com/panalvm/panal/disk"
 )
 
@@ -171,9 +173,19 @@ func (w *writer) separate(grain int64) error {
 	return w.set(grain, uint32(at/sector))
 }
 
-// pending is how many bytes of grains were given up and are not yet used again.
-func (w *writer) pending() int64 {
+// pending is how many bytes the places of grains take that were given up and
+// are not yet used again.
+func (w *writer) pending(c *tableCheck) int64 {
 	w.alloc.Lock()
 	defer w.alloc.Unlock()
-	return int64(len(w.given)+len(w.waiting)+len(w.free)) * w.s.grain
+	n := int64(0)
+	for _, at := range slices.Concat(w.given, w.waiting, w.free) {
+		n += c.taken(gap{at, at + w.s.grain})
+	}
+	return n
+}
+
+// forgetFree lets what is free be looked for again; w.alloc is held.
+func (w *writer) forgetFree() {
+	w.free, w.given, w.waiting, w.searched = nil, nil, nil, false
 }

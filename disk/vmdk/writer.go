@@ -26,11 +26,14 @@ type writer struct {
 
 	// alloc is held by who changes tables or writes them; it comes before
 	// directory.mu.
-	alloc   sync.Mutex
-	next    int64   // where the next grain goes, bytes
-	free    []int64 // places of grains that may be used, ascending
-	given   []int64 // places given up since the last sync
-	waiting []int64 // places given up before it
+	alloc sync.Mutex
+	next  int64   // where the next grain goes, bytes
+	free  []int64 // places of grains that may be used, ascending
+	// searched says that holes of the file were looked for, or are not to be;
+	// shared, that the file holds more than this extent.
+	searched, shared bool
+	given            []int64 // places given up since the last sync
+	waiting          []int64 // places given up before it
 }
 
 // openWriter makes the extent writable.
@@ -206,12 +209,17 @@ func (w *writer) addData(p []byte, off int64, state disk.State, below fill) (int
 
 // take finds room for up to count grains side by side.
 func (w *writer) take(count int64) (at, got int64, err error) {
+	if len(w.free) == 0 && !w.searched {
+		if err := w.findHoles(); err != nil {
+			return 0, 0, err
+		}
+	}
 	if len(w.free) > 0 {
 		at, got = w.free[0], 1
 		for got < count && got < int64(len(w.free)) && w.free[got] == at+got*w.s.grain {
 			got++
 		}
-		w.free = slices.Delete(w.free, 0, int(got))
+		w.free = w.free[got:]
 		return at, got, nil
 	}
 	at = w.next
