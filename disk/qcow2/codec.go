@@ -1,18 +1,17 @@
 package qcow2
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+	"github.com/panalvm/panal/disk/deflate"
 )
 
 // zlibWindow is how far back deflated clusters may refer. The spec does not
-// say; QEMU opens deflater and inflater with 12 window bits (block/qcow2-threads.c).
+// say; QEMU opens encoder and decoder with 12 window bits (block/qcow2-threads.c).
 const zlibWindow = 1 << 12
 
 // codec compresses and decompresses clusters. It may be used by many
@@ -21,13 +20,14 @@ type codec struct {
 	kind    uint8
 	cluster int64
 
-	inflaters, deflaters sync.Pool
-	buffers              sync.Pool // of *[]byte, for compressed clusters
-	recent               recent
-	zstdOnce             sync.Once
-	zstdErr              error
-	decoder              *zstd.Decoder
-	encoder              *zstd.Encoder
+	inflaters sync.Pool // of *deflate.Decoder
+	deflaters sync.Pool // of *deflate.Encoder
+	buffers   sync.Pool // of *[]byte, for compressed clusters
+	recent    recent
+	zstdOnce  sync.Once
+	zstdErr   error
+	decoder   *zstd.Decoder
+	encoder   *zstd.Encoder
 }
 
 func newCodec(kind uint8, cluster int64) *codec { return &codec{kind: kind, cluster: cluster} }
@@ -44,47 +44,26 @@ func (c *codec) buffer(n int) *[]byte {
 
 func isEOF(err error) bool { return errors.Is(err, io.EOF) }
 
-// inflater is a decoder that is used again and again.
-type inflater struct {
-	source bytes.Reader
-	reader io.ReadCloser
-}
-
-// deflater is an encoder that is used again and again.
-type deflater struct {
-	into   appender
-	writer *flate.Writer
-}
-
-// appender is an io.Writer that appends to a slice.
-type appender struct{ bytes []byte }
-
-// Write appends.
-func (a *appender) Write(p []byte) (int, error) {
-	a.bytes = append(a.bytes, p...)
-	return len(p), nil
-}
-
 // decompress fills dst, a whole cluster, from src, which may be longer than
 // what belongs to the cluster.
 func (c *codec) decompress(dst, src []byte) error {
 	if c.kind == compressionZstd {
 		return c.unzstd(dst, src)
 	}
-	in, _ := c.inflaters.Get().(*inflater)
-	if in == nil {
-		in = &inflater{}
-		in.reader = flate.NewReader(&in.source)
+	d, _ := c.inflaters.Get().(*deflate.Decoder)
+	if d == nil {
+		d = &deflate.Decoder{}
 	}
-	defer c.inflaters.Put(in)
-	in.source.Reset(src)
-	if err := in.reader.(flate.Resetter).Reset(&in.source, nil); err != nil {
+	defer c.inflaters.Put(d)
+	// Like QEMU we ask no more of the stream than that it fills the cluster.
+	switch n, _, err := d.Decode(dst, src); {
+	case n == len(dst):
+		return nil
+	case err != nil:
 		return err
+	default:
+		return fmt.Errorf("the deflate stream holds %d bytes of %d", n, len(dst))
 	}
-	if _, err := io.ReadFull(in.reader, dst); err != nil {
-		return fmt.Errorf("deflate: %w", err)
-	}
-	return nil
 }
 
 func (c *codec) unzstd(dst, src []byte) error {
@@ -121,34 +100,24 @@ func (c *codec) startZstd() error {
 	return c.zstdErr
 }
 
-// compress appends the compressed form of a cluster to dst.
+// compress appends the compressed form of a cluster to dst, or the cluster
+// itself when it is clear that it would not become smaller.
 func (c *codec) compress(dst, cluster []byte) ([]byte, error) {
+	if deflate.Incompressible(cluster) {
+		return append(dst, cluster...), nil
+	}
 	if c.kind == compressionZstd {
 		if err := c.startZstd(); err != nil {
 			return nil, err
 		}
 		return c.encoder.EncodeAll(cluster, dst), nil
 	}
-	d, _ := c.deflaters.Get().(*deflater)
-	if d == nil {
-		d = &deflater{}
-		var err error
-		if d.writer, err = flate.NewWriterWindow(&d.into, zlibWindow); err != nil {
-			return nil, err
-		}
+	e, _ := c.deflaters.Get().(*deflate.Encoder)
+	if e == nil {
+		e = &deflate.Encoder{Window: zlibWindow}
 	}
-	defer c.deflaters.Put(d)
-	d.into.bytes = dst
-	d.writer.Reset(&d.into)
-	if _, err := d.writer.Write(cluster); err != nil {
-		return nil, err
-	}
-	if err := d.writer.Close(); err != nil {
-		return nil, err
-	}
-	out := d.into.bytes
-	d.into.bytes = nil
-	return out, nil
+	defer c.deflaters.Put(e)
+	return e.Encode(dst, cluster), nil
 }
 
 // zstdFrame is the length of the frame that src begins with. What follows it in
