@@ -8,6 +8,7 @@ import (
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/parallels"
+	"github.com/panalvm/panal/disk/qcow1"
 	"github.com/panalvm/panal/disk/qcow2"
 	"github.com/panalvm/panal/disk/raw"
 	"github.com/panalvm/panal/disk/vdi"
@@ -25,6 +26,7 @@ var all = []*disk.Format{
 	vhd.Format,
 	vhdx.Format,
 	parallels.Format,
+	qcow1.Format,
 	xva.Format,
 	raw.Format,
 }

@@ -54,11 +54,8 @@ func (img *image) openParent(src *disk.Source) error {
 // parentFormat is a format's name for the parent; QEMU calls what it reads
 // without a format by the way of access.
 func parentFormat(name string) string {
-	switch name {
-	case "file", "host_device":
+	if name == "file" || name == "host_device" {
 		return "raw"
-	case "qcow":
-		return formatName // which refuses version 1 with advice
 	}
 	return name
 }

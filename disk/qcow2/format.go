@@ -29,12 +29,9 @@ var Format = &disk.Format{
 	Stream: stream,
 }
 
-// probe recognises the signature and a version that exists; version 1, too, so
-// that nobody takes it for a raw disk: open refuses it by name.
+// probe recognises the signature, and is sure of it if the version exists: so
+// nobody takes any other for a raw disk.
 func probe(s disk.Sample) disk.Confidence {
-	if versionOne(s.Head) {
-		return disk.Certain
-	}
 	if len(s.Head) < headerV2 || binary.BigEndian.Uint32(s.Head) != magic {
 		return disk.No
 	}

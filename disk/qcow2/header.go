@@ -113,7 +113,7 @@ func (h *header) l1Needed(size int64) int64 {
 func decodeHeader(p []byte) (header, error) {
 	be := binary.BigEndian
 	if versionOne(p) {
-		return header{}, disk.Unsupported(formatName, "the file is a QCOW, version 1 of the format, which cannot be read; convert it first: qemu-img convert -f qcow -O qcow2 OLD NEW")
+		return header{}, disk.Unsupported(formatName, "the file is a QCOW, version 1 of the format; it is opened as qcow")
 	}
 	if len(p) < headerV2 || be.Uint32(p) != magic {
 		return header{}, disk.Corrupt(formatName, 0, "no QCOW2 signature, or a file shorter than a header")

@@ -21,14 +21,9 @@ func TestVersionOneIsRefusedByName(t *testing.T) {
 		o := options(false)
 		o.Format = format
 		_, err := disk.Open(name, o)
-		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "qemu-img convert -f qcow ") {
+		if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "opened as qcow") {
 			t.Errorf("opened as %q: %v", format, err)
 		}
-	}
-	child := filepath.Join(filepath.Dir(name), "child.qcow2")
-	run(t, "qemu-img", "create", "-f", "qcow2", "-b", "old.img", "-F", "qcow", child)
-	if _, err := disk.Open(child, options(false)); !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "qemu-img convert -f qcow ") {
-		t.Errorf("as a parent: %v", err)
 	}
 }
 
