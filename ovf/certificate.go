@@ -60,14 +60,14 @@ func ParseCertificate(r io.Reader) (*Certificate, error) {
 }
 
 // signatureLine reads what stands before the certificate. OpenSSL 3 writes
-// RSA-SHA2-256 or ECDSA-SHA256 for the algorithm.
+// RSA-SHA2-256 or EC-SHA2-256 for the algorithm.
 func (c *Certificate) signatureLine(text string) error {
 	algorithm, file, value, ok := signedName(strings.TrimSpace(text))
 	if !ok {
 		return fmt.Errorf("it does not begin with a signature, ALGORITHM(manifest)= digits")
 	}
 	name := strings.ToUpper(algorithm)
-	for _, key := range []string{"RSA-", "ECDSA-"} {
+	for _, key := range []string{"RSA-", "ECDSA-", "EC-"} {
 		name = strings.TrimPrefix(name, key)
 	}
 	var err error

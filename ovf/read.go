@@ -31,7 +31,7 @@ func envelopeOf(root *Element, undeclared []string) (*Envelope, error) {
 		return nil, err
 	}
 	if version >= Version20 {
-		ownNamespace(root)
+		inNamespace(root, NSEnvelope2)
 	}
 	d := &decoder{plans: plans{}}
 	for _, prefix := range undeclared {
@@ -75,19 +75,18 @@ func versionOf(space, declared string) (Version, error) {
 	return VersionUnknown, unsupported("an envelope of the namespace %.200q (version %.20q) is not known; 0.9 to 2.1 are read", space, declared)
 }
 
-// ownNamespace puts NSEnvelope for the namespace of OVF 2, in all of a
-// document of that version.
-func ownNamespace(e *Element) {
-	if e.Name.Space == NSEnvelope2 {
+// inNamespace puts NSEnvelope for another namespace of a document, in all of it.
+func inNamespace(e *Element, space string) {
+	if e.Name.Space == space {
 		e.Name.Space = NSEnvelope
 	}
 	for i := range e.Attrs {
-		if e.Attrs[i].Name.Space == NSEnvelope2 {
+		if e.Attrs[i].Name.Space == space {
 			e.Attrs[i].Name.Space = NSEnvelope
 		}
 	}
 	for i := range e.Children {
-		ownNamespace(&e.Children[i])
+		inNamespace(&e.Children[i], space)
 	}
 }
 

@@ -77,7 +77,7 @@ func ParseStrings(r io.Reader) (Strings, error) {
 	if root.Name.Local != "Strings" {
 		return s, malformed("strings", 0, 0, "the document is a <%.40s>, not <Strings>", root.Name.Local)
 	}
-	ownNamespace(root)
+	inNamespace(root, NSEnvelope2)
 	(&decoder{plans: plans{}}).fill(*root, &s)
 	return s, nil
 }
