@@ -23,7 +23,7 @@ const splitSize = 2<<30 - 64<<10
 // and maxExtents is how many there may be: so many files, and lines of text.
 const (
 	minExtent  = 64 << 10
-	maxExtents = 1 << 15
+	maxExtents = 1 << 16
 )
 
 // create makes an image and opens it.

@@ -1,7 +1,6 @@
 package vmdk
 
 import (
-	"errors"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -76,7 +75,10 @@ func (m *image) writeSpan(s *span, p []byte, off int64) error {
 		return e.write(p, off-s.start)
 	case *sparse:
 		if e.writer != nil {
-			return errors.Join(e.writer.write(p, off-s.start, m.below(s)), m.relieve())
+			if err := e.writer.write(p, off-s.start, m.below(s)); err != nil {
+				return err
+			}
+			return m.relieve()
 		}
 	}
 	return disk.Unsupported(name, "the extent at %d cannot be written", s.start)

@@ -1,7 +1,6 @@
 package vmdk
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/panalvm/panal/disk"
@@ -40,7 +39,10 @@ func (m *image) clearSpan(s *span, off, n int64, discard bool) error {
 		return err
 	case *sparse:
 		if e.writer != nil {
-			return errors.Join(e.writer.zero(off-s.start, n, m.below(s), discard), m.relieve())
+			if err := e.writer.zero(off-s.start, n, m.below(s), discard); err != nil {
+				return err
+			}
+			return m.relieve()
 		}
 	}
 	return disk.Unsupported(name, "the extent at %d cannot be written", s.start)
