@@ -21,7 +21,7 @@ import (
 var update = flag.Bool("update", false, "renew the golden parts of the scripts")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"panal": panal})
+	testscript.Main(m, map[string]func(){"panal": panal, "nbdresize": nbdResize})
 }
 
 // panal is the program, with a daemon that does what the test's environment
