@@ -121,20 +121,15 @@ func (a *app) repair(ctx context.Context, name string, img disk.Image, yes bool)
 	if err != nil {
 		return err
 	}
-	remedies := 0
-	for _, f := range before.Findings {
-		if f.Remedy != "" {
-			remedies++
-		}
-	}
-	if !yes || remedies == 0 {
+	mendable := remedies(before)
+	if !yes || mendable == 0 {
 		if err := a.printReport(before); err != nil {
 			return err
 		}
 		worst, any := before.Worst()
 		switch {
-		case remedies > 0:
-			return errFound{fmt.Sprintf("%s could be mended; do it with --yes", plural(int64(remedies), "thing"))}
+		case mendable > 0:
+			return errFound{fmt.Sprintf("%s could be mended; do it with --yes", plural(int64(mendable), "thing"))}
 		case any && worst > disk.Note:
 			return errFound{"nothing of that can be mended"}
 		}
@@ -153,10 +148,24 @@ func (a *app) repair(ctx context.Context, name string, img disk.Image, yes bool)
 		return err
 	}
 	if worst, any := after.Worst(); any && worst > disk.Note {
-		return errFound{"mended in part: " + summary(after) + " is left"}
+		text := "mended in part: " + summary(after) + " is left"
+		if n := remedies(after); n > 0 {
+			text += fmt.Sprintf("; repair it again to mend %s of that", plural(int64(n), "thing"))
+		}
+		return errFound{text}
 	}
 	a.say("%s: mended", name)
 	return nil
+}
+
+// remedies counts what a repair would mend.
+func remedies(r disk.Report) (n int) {
+	for _, f := range r.Findings {
+		if f.Remedy != "" {
+			n++
+		}
+	}
+	return n
 }
 
 func (a *app) printReport(r disk.Report) error {
