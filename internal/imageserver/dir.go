@@ -76,10 +76,10 @@ func (d Dir) listen(user *process.Identity) (*os.File, error) {
 // greets clients. It looks at its images before.
 const greetWithin = 30 * time.Second
 
-// find holds the server that listens; process.ErrGone when there is none. One
+// Find holds the server that listens; process.ErrGone when there is none. One
 // that was just started has its socket from the daemon, and is known by it
 // only when it listens itself, which it does before it greets anybody.
-func (d Dir) find(machine string) (*process.Process, error) {
+func (d Dir) Find(machine string) (*process.Process, error) {
 	if err := d.greeted(); err != nil {
 		return nil, err
 	}

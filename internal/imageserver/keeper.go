@@ -77,7 +77,7 @@ func Attach(m Machine, qemu *process.Process) (*Keeper, error) {
 		return nil, nil
 	}
 	k := &Keeper{machine: m, qemu: qemu, done: make(chan struct{})}
-	server, err := m.Dir.find(m.UUID)
+	server, err := m.Dir.Find(m.UUID)
 	switch {
 	case err == nil:
 		k.server, k.began = server, time.Now()
@@ -94,7 +94,7 @@ func EndStray(ctx context.Context, dir Dir, machine string) error {
 	if !dir.exists() {
 		return nil
 	}
-	server, err := dir.find(machine)
+	server, err := dir.Find(machine)
 	if err != nil && !errors.Is(err, process.ErrGone) {
 		return fmt.Errorf("find the image server: %w", err)
 	}

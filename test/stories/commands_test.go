@@ -45,6 +45,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"scratch":    scratch,
 	"bounded":    bounded,
 	"magic":      magic,
+	"serverpid":  serverPID,
 	"printed":    printed,
 	"greeting":   greeting,
 	"debian":     debian,

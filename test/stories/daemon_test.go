@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/imageserver"
 )
 
 // process looks at a line of proc(5)'s status; of several values the first
@@ -42,6 +44,18 @@ func daemonPID(ts *testscript.TestScript, neg bool, args []string) {
 	info, err := c.Info(context.Background())
 	ts.Check(err)
 	ts.Setenv(args[0], strconv.Itoa(info.PID))
+}
+
+func serverPID(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "serverpid VARIABLE NAME")
+	w := worldOf(ts)
+	c := w.home.Client()
+	defer c.Close()
+	m, err := c.Get(context.Background(), args[1])
+	ts.Check(err)
+	server, err := imageserver.Dir(filepath.Join(w.home.Runtime, "i", m.Spec.UUID)).Find(m.Spec.UUID)
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(server.PID))
 }
 
 func revision(ts *testscript.TestScript, neg bool, args []string) {

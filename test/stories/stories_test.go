@@ -29,6 +29,7 @@
 //	edit FILE OLD NEW         replaces the first OLD, in place
 //	process PID FIELD VALUE   /proc/PID/status says so; for Uid, VALUE is a user's name
 //	daemonpid VARIABLE        puts the daemon's PID into the environment
+//	serverpid VARIABLE NAME   waits for the machine's image server and puts its PID into the environment
 //	revision VARIABLE         puts the revision of the JSON on standard output into it
 //	events REVISION COUNT     prints so many events of machines after a revision
 //	waittask FILE             panal task wait, for the task whose ID the file holds
