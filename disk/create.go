@@ -81,7 +81,7 @@ func (o CreateOptions) target() (*Format, *Target, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	variant, err := f.Variant(name)
+	variant, given, err := variantOf(f, name, o.Options)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -94,7 +94,7 @@ func (o CreateOptions) target() (*Format, *Target, error) {
 	if o.Parent != nil && !variant.Parent {
 		return nil, nil, Unsupported(whole(f.Name, variant.Name), "images of this kind cannot have a parent")
 	}
-	chosen, err := choose(f, variant.Name, o.Options)
+	chosen, err := choose(f, variant.Name, given)
 	if err != nil {
 		return nil, nil, err
 	}

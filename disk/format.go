@@ -45,6 +45,7 @@ type Variant struct {
 // Option is something that may be chosen when an image is made.
 type Option struct {
 	Name     string   // what people type: "blockSize"
+	Aliases  []string // other programs' names, any case and with any underscores: "compression_type"
 	Kind     Kind     // what it takes
 	Choices  []string // of a Choice
 	Default  string   // as it would be typed; "" if it depends
@@ -157,12 +158,29 @@ func (f *Format) Variant(name string) (Variant, error) {
 	}
 	all := make([]string, 0, len(f.Variants))
 	for _, v := range f.Variants {
-		if strings.EqualFold(v.Name, name) || slices.ContainsFunc(v.Aliases, func(a string) bool { return strings.EqualFold(a, name) }) {
+		if sameTerms(v.Name, name) || slices.ContainsFunc(v.Aliases, func(a string) bool { return sameTerms(a, name) }) {
 			return v, nil
 		}
 		all = append(all, v.Name)
 	}
 	return Variant{}, Usage("%s has no variant %q; it has %s", f.Name, name, strings.Join(all, ", "))
+}
+
+// sameTerms tells whether two names of variants mean the same: VBoxManage puts
+// one together of terms in any order, "Split2G,Fixed", and "Standard" among others
+// says nothing.
+func sameTerms(a, b string) bool {
+	return strings.EqualFold(a, b) || strings.Contains(b, ",") && slices.Equal(terms(a), terms(b))
+}
+
+func terms(name string) []string {
+	all := strings.Split(strings.ToLower(name), ",")
+	all = slices.DeleteFunc(all, func(term string) bool { return term == "standard" })
+	if len(all) == 0 {
+		return []string{"standard"}
+	}
+	slices.Sort(all)
+	return all
 }
 
 func names(formats []*Format) []string {

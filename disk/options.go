@@ -22,9 +22,12 @@ func choose(f *Format, variant string, given map[string]string) (map[string]stri
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(given)) {
-		i := slices.IndexFunc(f.Options, func(o Option) bool { return sameName(o.Name, name) })
+		i := slices.IndexFunc(f.Options, func(o Option) bool { return o.called(name) })
 		if i < 0 || !slices.Contains(known, f.Options[i].Name) {
-			return nil, Usage("%s has no option %q; it has %s", whole(f.Name, variant), name, orNone(known))
+			return nil, noOption(f, variant, name, known)
+		}
+		if other := twice(f.Options[i], name, given); other != "" {
+			return nil, Usage("options %s and %s mean the same; give one of them", name, other)
 		}
 		value, err := f.Options[i].normalise(given[name])
 		if err != nil {
@@ -35,10 +38,71 @@ func choose(f *Format, variant string, given map[string]string) (map[string]stri
 	return chosen, nil
 }
 
-// sameName tells whether an option is meant by a name: qemu-img's cluster_size
+// called tells whether an option is meant by a name: qemu-img's cluster_size
 // is clusterSize.
-func sameName(option, name string) bool {
-	return strings.EqualFold(option, strings.ReplaceAll(name, "_", ""))
+func (o Option) called(name string) bool {
+	return sameName(o.Name, name) || slices.ContainsFunc(o.Aliases, func(a string) bool { return sameName(a, name) })
+}
+
+func sameName(a, b string) bool {
+	return strings.EqualFold(strings.ReplaceAll(a, "_", ""), strings.ReplaceAll(b, "_", ""))
+}
+
+// twice is another name by which the same option was given, "" if none was.
+func twice(o Option, name string, given map[string]string) string {
+	for other := range given {
+		if other != name && o.called(other) {
+			return other
+		}
+	}
+	return ""
+}
+
+// optionVariant is how qemu-img chooses the variant.
+const optionVariant = "subformat"
+
+// variantOf is the variant that was asked for, by the format's name or by an
+// option as qemu-img has it, and the options without that.
+func variantOf(f *Format, named string, given map[string]string) (Variant, map[string]string, error) {
+	variant, err := f.Variant(named)
+	if err != nil {
+		return variant, nil, err
+	}
+	for name, value := range given {
+		if !sameName(name, optionVariant) {
+			continue
+		}
+		asked, err := f.Variant(value)
+		if err == nil && named != "" && asked.Name != variant.Name {
+			err = Usage("option %s asks for %s, and %s was named; give one of them", name, whole(f.Name, asked.Name), whole(f.Name, variant.Name))
+		}
+		given = maps.Clone(given)
+		delete(given, name)
+		return asked, given, err
+	}
+	return variant, given, nil
+}
+
+// elsewhere is where to say what qemu-img takes as an option and no format here does.
+var elsewhere = map[string]string{
+	"backingfile": "name the parent apart, with --parent; a conversion takes in what the parents hold",
+	"backingfmt":  "name the parent's format apart, with --parent-format",
+	"size":        "give the size apart, with --size",
+	"encryption":  "images are not encrypted here; encrypt the disk within the guest, or the file system below the image",
+	"static":      "choose the variant fixed, behind the format's name and a colon",
+	"nocow":       "chattr +C on the directory does that",
+}
+
+// noOption says that a format does not have an option, and what to do instead.
+func noOption(f *Format, variant, name string, known []string) error {
+	key := strings.ToLower(strings.ReplaceAll(name, "_", ""))
+	if strings.HasPrefix(key, "encrypt") {
+		key = "encryption"
+	}
+	if instead, ok := elsewhere[key]; ok {
+		return Usage("%s has no option %q: %s", whole(f.Name, variant), name, instead)
+	}
+	return Usage("%s has no option %q; it has %s", whole(f.Name, variant), name, orNone(known))
 }
 
 func whole(format, variant string) string {

@@ -47,8 +47,8 @@ func build(t *disk.Target) (*image, error) {
 			return img, err
 		}
 	}
-	if t.Text("preallocation") == "metadata" {
-		if err := img.preallocate(); err != nil {
+	if mode := t.Text("preallocation"); mode != "off" {
+		if err := img.preallocate(mode != "metadata"); err != nil {
 			return img, err
 		}
 	}
@@ -88,6 +88,9 @@ func planOf(t *disk.Target) (*plan, error) {
 	}
 	if t.Size > maxDiskSize || p.h.l1Needed(t.Size)*8 > max(maxL1Bytes, p.h.clusterSize()) {
 		return nil, disk.Unsupported(formatName, "a disk of %d bytes needs an L1 table of more than %d bytes; choose larger clusters", t.Size, maxL1Bytes)
+	}
+	if t.Parent != nil && t.Text("preallocation") != "off" && !t.On("extendedL2") {
+		return nil, disk.Usage("preallocation would hide the parent; choose extendedL2, whose clusters may have a place and no content")
 	}
 	if t.Parent != nil {
 		p.backing = backing{name: pathName(t.ParentName), format: t.ParentFormat}
@@ -255,33 +258,21 @@ func (img *image) lay(p *plan, first []byte) error {
 	return img.refs.table.flush()
 }
 
-// preallocate gives each cluster its place.
-func (img *image) preallocate() error {
+// preallocate gives each cluster its place, and writes zeros there if it is to be
+// full: so the room is taken.
+func (img *image) preallocate(full bool) error {
 	if err := img.touch(); err != nil {
 		return err
 	}
 	cs, span := img.clusterSize(), img.h.l2Span()
 	for off := int64(0); off < img.Size(); off += span {
-		table, err := img.ownTable(off)
+		end := min(off+span, (img.Size()+cs-1)&^(cs-1))
+		host, err := img.preallocateTable(off, end)
 		if err != nil {
 			return err
 		}
-		end := min(off+span, (img.Size()+cs-1)&^(cs-1))
-		host := off
-		if !img.dataFile {
-			if host, err = img.take((end - off) / cs); err != nil {
-				return err
-			}
-		}
-		for at := off; at < end; at += cs {
-			e := entry{word: uint64(host+at-off) | flagCopied}
-			if img.extended {
-				e.bitmap = 1<<subclusters - 1
-				if img.parent == nil {
-					e.bitmap = 0
-				}
-			}
-			if err := img.setEntry(img.slot(table, at), e); err != nil {
+		if full {
+			if err := img.writeZeros(host, min(end, img.Size())-off); err != nil {
 				return err
 			}
 		}
@@ -293,4 +284,37 @@ func (img *image) preallocate() error {
 		return err
 	}
 	return img.fillUp()
+}
+
+// preallocateTable gives the clusters of [off, end), which one L2 table speaks of,
+// their places in a row. Subclusters stay as they are, so that a parent is seen.
+func (img *image) preallocateTable(off, end int64) (host int64, err error) {
+	cs := img.clusterSize()
+	table, err := img.ownTable(off)
+	if err != nil {
+		return 0, err
+	}
+	host = off
+	if !img.dataFile {
+		if host, err = img.take((end - off) / cs); err != nil {
+			return 0, err
+		}
+	}
+	for at := off; at < end; at += cs {
+		if err := img.setEntry(img.slot(table, at), entry{word: uint64(host+at-off) | flagCopied}); err != nil {
+			return 0, err
+		}
+	}
+	return host, nil
+}
+
+// writeZeros writes zeros where the disk's content lies.
+func (img *image) writeZeros(off, n int64) error {
+	zeros := make([]byte, min(n, maxRun))
+	for end := off + n; off < end; off += int64(len(zeros)) {
+		if _, err := img.data.WriteAt(zeros[:min(int64(len(zeros)), end-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
 }

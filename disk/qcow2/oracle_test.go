@@ -320,21 +320,57 @@ func TestQEMUReadsStreams(t *testing.T) {
 	}
 }
 
-func TestPreallocatesMetadata(t *testing.T) {
-	for _, o := range []map[string]string{{}, {"clusterSize": "512"}, {"extendedL2": "on"}} {
-		name := filepath.Join(t.TempDir(), "ours.qcow2")
-		o := map[string]string{"preallocation": "metadata", "clusterSize": o["clusterSize"], "extendedL2": o["extendedL2"]}
-		for k, v := range o {
-			if v == "" {
-				delete(o, k)
-			}
-		}
-		model := make([]byte, 20<<20)
+func TestPreallocates(t *testing.T) {
+	for _, o := range []map[string]string{
+		{"preallocation": "metadata"},
+		{"preallocation": "metadata", "clusterSize": "512"},
+		{"preallocation": "metadata", "extendedL2": "on"},
+		{"preallocation": "falloc"},
+		{"preallocation": "full", "extendedL2": "on"},
+		{"preallocation": "full", "dataFile": "content"},
+	} {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "ours.qcow2")
+		model := make([]byte, 20<<20+512)
 		img := make1(t, name, disk.CreateOptions{Size: int64(len(model)), Options: o})
+		if held := disk.Describe(img).Allocated; (held >= int64(len(model))) != (o["preallocation"] != "metadata") {
+			t.Errorf("%v: %d bytes are taken", o, held)
+		}
 		scribble(t, img, model, 1, 40)
 		closeImage(t, img)
 		sound(t, name)
 		sameAsQEMU(t, name, model)
+	}
+}
+
+// What has its place already must not hide what a parent holds.
+func TestPreallocatesWithParents(t *testing.T) {
+	dir := t.TempDir()
+	model := noise(3<<20, 1)
+	base := filepath.Join(dir, "base.qcow2")
+	img := make1(t, base, disk.CreateOptions{Size: int64(len(model))})
+	defer closeImage(t, img)
+	if _, err := img.(disk.Writer).WriteAt(model, 0); err != nil {
+		t.Fatal(err)
+	}
+	for _, mode := range []string{"metadata", "full"} {
+		o := disk.CreateOptions{
+			FS: hostfs.Everywhere(), Formats: []*disk.Format{qcow2.Format}, Format: "qcow2", Parent: img, ParentName: "base.qcow2",
+			Options: map[string]string{"preallocation": mode},
+		}
+		name := filepath.Join(dir, mode+".qcow2")
+		if _, err := disk.Create(name, o); err == nil || !strings.Contains(err.Error(), "extendedL2") {
+			t.Errorf("without subclusters: %v", err)
+		}
+		o.Options["extended_l2"] = "on"
+		child, err := disk.Create(name, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := content(t, child); !bytes.Equal(got, model) {
+			t.Errorf("%s hides the parent", mode)
+		}
+		closeImage(t, child)
 	}
 }
 

@@ -114,6 +114,11 @@ func TestReadsSnapshots(t *testing.T) {
 		}
 		closeImage(t, img)
 	}
+	o := options(false)
+	o.Snapshot = "third"
+	if _, err := disk.Open(name, o); err == nil || !strings.HasSuffix(err.Error(), `it has "1" ("first"), "2" ("second")`) {
+		t.Errorf("a snapshot that is not there: %v", err)
+	}
 	img := openImage(t, name, false)
 	defer closeImage(t, img)
 	sameAsQEMU(t, name, content(t, img))

@@ -2,7 +2,7 @@ package qcow2
 
 import (
 	"encoding/binary"
-	"strconv"
+	"fmt"
 	"strings"
 	"time"
 
@@ -109,11 +109,9 @@ func (img *image) Snapshots() []disk.Snapshot {
 
 // enter makes the image show a snapshot, by ID, else by name.
 func (img *image) enter(want string) error {
-	var all []string
 	for _, byName := range []bool{false, true} {
 		for _, s := range img.snapshots {
 			if byName && s.name != want || !byName && s.id != want {
-				all = append(all, strconv.Quote(s.id))
 				continue
 			}
 			if s.problem != nil {
@@ -124,12 +122,21 @@ func (img *image) enter(want string) error {
 			return nil
 		}
 	}
-	return disk.Usage("the image has no snapshot %q; it has %s", want, orNone(all[:len(all)/2]))
+	return disk.Usage("the image has no snapshot %q; it has %s", want, img.listed())
 }
 
-func orNone(names []string) string {
-	if len(names) == 0 {
+// listed is the first snapshots by ID and name, for people to choose from.
+func (img *image) listed() string {
+	const most = 10
+	var all []string
+	for _, s := range img.snapshots[:min(len(img.snapshots), most)] {
+		all = append(all, fmt.Sprintf("%q (%q)", s.id, s.name))
+	}
+	if more := len(img.snapshots) - most; more > 0 {
+		all = append(all, fmt.Sprintf("and %d more", more))
+	}
+	if len(all) == 0 {
 		return "none"
 	}
-	return strings.Join(names, ", ")
+	return strings.Join(all, ", ")
 }
