@@ -27,9 +27,9 @@ type SystemSetting struct {
 	ConfigurationID             string                `ovf:"ConfigurationID,cim"`
 	CreationTime                string                `ovf:"CreationTime,cim"`
 	Description                 Text                  `ovf:"Description,cim"`
-	ElementName                 Text                  `ovf:"ElementName,cim"`
+	ElementName                 Text                  `ovf:"ElementName,cim,always"`
 	Generation                  string                `ovf:"Generation,cim"`
-	InstanceID                  string                `ovf:"InstanceID,cim"`
+	InstanceID                  string                `ovf:"InstanceID,cim,always"`
 	LogDataRoot                 string                `ovf:"LogDataRoot,cim"`
 	Notes                       []Text                `ovf:"Notes,cim"`
 	RecoveryFile                string                `ovf:"RecoveryFile,cim"`
@@ -98,7 +98,7 @@ type Item struct {
 	DefaultPriority              string `ovf:"DefaultPriority,cim"`
 	Description                  Text   `ovf:"Description,cim"`
 	DesiredVLANEndpointMode      string `ovf:"DesiredVLANEndpointMode,cim"`
-	ElementName                  Text   `ovf:"ElementName,cim"`
+	ElementName                  Text   `ovf:"ElementName,cim,always"`
 	Generation                   string `ovf:"Generation,cim"`
 	HostExtentName               string `ovf:"HostExtentName,cim"` // storage, as all of HostExtent
 	HostExtentNameFormat         string `ovf:"HostExtentNameFormat,cim"`
@@ -106,7 +106,7 @@ type Item struct {
 	HostExtentStartingAddress    string `ovf:"HostExtentStartingAddress,cim"`
 	HostResources                []Text `ovf:"HostResource,cim"` // what backs it; see Backing
 	HostResourceBlockSize        string `ovf:"HostResourceBlockSize,cim"`
-	InstanceID                   string `ovf:"InstanceID,cim"` // unique in the section
+	InstanceID                   string `ovf:"InstanceID,cim,always"` // unique in the section
 	Limit                        string `ovf:"Limit,cim"`
 	ManagerID                    string `ovf:"ManagerID,cim"`
 	MappingBehavior              string `ovf:"MappingBehavior,cim"`

@@ -151,7 +151,7 @@ func (*OperatingSystemSection) Name() xml.Name { return attrName("OperatingSyste
 // software (9.10).
 type InstallSection struct {
 	Head
-	InitialBootStopDelay int `ovf:"initialBootStopDelay,attr"` // seconds until it is stopped; 0: it stops by itself
+	InitialBootStopDelay int `ovf:"initialBootStopDelay,attr,always"` // seconds until it is stopped; 0: it stops by itself
 }
 
 // Name is the name of its element.

@@ -59,7 +59,7 @@ func (s *serializer) collect(e Element, spaces []string) []string {
 // declare chooses the prefix of a namespace.
 func (s *serializer) declare(space string) string {
 	prefix := usualPrefix(space)
-	if space == s.space {
+	if space == NSEnvelope2 && space == s.space {
 		prefix = "ovf"
 	}
 	for n := 1; prefix == "" || s.taken(prefix); n++ {
