@@ -54,11 +54,11 @@ func (o *opener) parentRef() (ref disk.ParentRef, ok bool) {
 	ref.Paths = places(hint)
 	if hasCID {
 		ref.Search = hint == ""
-		ref.Accept = func(img disk.Image) error { return acceptCID(img, cid) }
+		ref.Accept = func(img disk.Image) error { return o.acceptCID(img, cid) }
 		return ref, true
 	}
 	ref.Search = true
-	ref.Accept = func(img disk.Image) error { return acceptUUID(img, uuid) }
+	ref.Accept = func(img disk.Image) error { return o.acceptUUID(img, uuid) }
 	return ref, true
 }
 
@@ -91,7 +91,7 @@ func (o *opener) cowdParent() (ref disk.ParentRef, ok bool) {
 }
 
 // acceptCID tells whether an image has the content that a delta was made for.
-func acceptCID(img disk.Image, want descriptor.CID) error {
+func (o *opener) acceptCID(img disk.Image, want descriptor.CID) error {
 	m, ok := img.(cored)
 	if !ok || m.core().desc == nil {
 		return fmt.Errorf("%w: it is no VMDK with a descriptor, and so has no CID; the delta was made for %v", disk.ErrWrongParent, want)
@@ -101,14 +101,19 @@ func acceptCID(img disk.Image, want descriptor.CID) error {
 		return fmt.Errorf("%w: it has no readable CID; the delta was made for %v", disk.ErrWrongParent, want)
 	}
 	if got != want {
-		return fmt.Errorf("%w: its CID is %v, and the delta was made for %v: it was written since, or is another disk", disk.ErrWrongParent, got, want)
+		return fmt.Errorf("%w: its CID is %v, and the delta was made for %v: it was written since, or is another disk; %s", disk.ErrWrongParent, got, want, o.advice(m.core().name))
 	}
 	return nil
 }
 
-func acceptUUID(img disk.Image, want string) error {
+func (o *opener) acceptUUID(img disk.Image, want string) error {
 	if got := disk.Describe(img).UUID; got != want {
 		return fmt.Errorf("%w: its UUID is %q, and the delta was made for %s", disk.ErrWrongParent, got, want)
 	}
 	return nil
+}
+
+// advice is what to do about a parent that was changed.
+func (o *opener) advice(parent string) string {
+	return fmt.Sprintf("put back what it was, or, if it is right as it is: panal disk rebase %q --parent %q --unsafe", o.source.Name, parent)
 }

@@ -166,8 +166,8 @@ func (m *image) SetParent(parent disk.Image, hint, _ string) error {
 	if !m.write {
 		return disk.ErrReadOnly
 	}
-	if m.kind != kindSparse && m.kind != kindSplitSparse && parent != nil {
-		return disk.Unsupported(name, "images of the kind %s cannot have a parent", m.kind)
+	if parent != nil && len(m.writers()) == 0 {
+		return disk.Unsupported(name, "images of the kind %s cannot have a parent: nothing in them tells what was written", m.kind)
 	}
 	if err := checkName("parent's name", hint); err != nil {
 		return err

@@ -255,14 +255,41 @@ func (o *opener) addFile(i int, line descriptor.Extent, write bool) error {
 
 func (o *opener) addFlat(i int, line descriptor.Extent) error {
 	p, err := o.part(line.File)
-	if err != nil && strings.HasPrefix(line.Type, "VMFSR") {
-		return disk.Unsupported(name, "extent %q is a raw device that is mapped by ESXi, and cannot be reached here (%v); image the device itself", line.File, err)
+	if device := deviceOf(line); device != "" {
+		if err == nil {
+			err = p.holds((line.Offset + line.Sectors) * sector)
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", disk.Unsupported(name, "extent %d is %s, which cannot be reached here; image the device itself, or name an image of it in the descriptor", i+1, device), err)
+		}
 	}
 	if err != nil {
 		return err
 	}
 	o.add(&flat{part: p, from: line.Offset * sector, size: line.Sectors * sector}, line.Sectors*sector, line.Access, i)
 	return nil
+}
+
+// holds tells whether a file is so long; one that only stands for a device is
+// not.
+func (p *part) holds(n int64) error {
+	size, err := p.file.Size()
+	if err == nil && size < n {
+		err = fmt.Errorf("the file %shas %d bytes; %d are needed", p.label(), size, n)
+	}
+	return err
+}
+
+// deviceOf says what an extent is that is no file; "" if it is one. Virtual Disk
+// Format 5.0, "The Extent Descriptions".
+func deviceOf(line descriptor.Extent) string {
+	switch ref := strings.ToLower(line.File); {
+	case strings.HasPrefix(line.Type, "VMFSR"):
+		return "a device that ESXi maps"
+	case strings.HasPrefix(ref, `\\.\`), strings.HasPrefix(ref, "/dev/"), strings.HasPrefix(ref, "/vmfs/devices/"):
+		return "a device of the computer that the disk was made on"
+	}
+	return ""
 }
 
 // part opens a further file, once.
