@@ -28,10 +28,11 @@ type Info struct {
 	Files      []string   `json:"files,omitempty"`      // beside the one it was opened by
 	Compressed bool       `json:"compressed,omitempty"` // new blocks are or were compressed
 	Encrypted  bool       `json:"encrypted,omitempty"`
-	Dirty      bool       `json:"dirty,omitempty"`   // was not closed as it should be
-	Corrupt    bool       `json:"corrupt,omitempty"` // is marked as damaged
-	Guessed    bool       `json:"guessed,omitempty"` // raw, for want of any signature
-	Details    []Detail   `json:"details,omitempty"` // what only this format has
+	Dirty      bool       `json:"dirty,omitempty"`    // was not closed as it should be
+	Corrupt    bool       `json:"corrupt,omitempty"`  // is marked as damaged
+	Guessed    bool       `json:"guessed,omitempty"`  // raw, for want of any signature
+	Warnings   []string   `json:"warnings,omitempty"` // what is wrong between it and the parent that is open
+	Details    []Detail   `json:"details,omitempty"`  // what only this format has
 }
 
 // Link is how an image names its parent.

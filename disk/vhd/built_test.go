@@ -27,6 +27,8 @@ type built struct {
 	locators []locatorOf
 	batmap   []byte // XenServer's
 	stamp    uint32
+
+	parentStamp uint32
 }
 
 // blockOf is a block: its sectors, of which those with a bit count.
@@ -105,6 +107,7 @@ func (b built) bytes() []byte {
 	binary.BigEndian.PutUint32(h[28:], uint32(len(b.blocks)))
 	binary.BigEndian.PutUint32(h[32:], b.block)
 	copy(h[40:], bytes.Repeat([]byte{b.parent}, 16))
+	binary.BigEndian.PutUint32(h[56:], b.parentStamp)
 	copy(h[64:576], b.name)
 	for i, l := range b.locators {
 		at := 576 + 24*i

@@ -32,10 +32,8 @@ func (m *image) examineHeaders(r *disk.Report) {
 	if m.based && m.head.parentID() == uuid.Nil {
 		r.Add(disk.Finding{Severity: disk.Note, Offset: at + atParentID, Reason: "a differencing image that does not say which image its parent is"})
 	}
-	if m.based && m.Parent() != nil {
-		if written := stamp(disk.Describe(m.Parent()).Created); written != m.head.u32(atParentTime) {
-			r.Add(disk.Finding{Severity: disk.Note, Offset: at + atParentTime, Reason: "the parent's timestamp is not the one that the image remembers; some programs put the file's time there, others change it whenever the parent is written"})
-		}
+	if w := m.parentWarning(); w != "" {
+		r.Add(disk.Finding{Severity: disk.Damage, Offset: at + atParentTime, Reason: w})
 	}
 }
 

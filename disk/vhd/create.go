@@ -137,6 +137,7 @@ func createSparse(t *disk.Target, foot footer) (*image, error) {
 		return nil, err
 	}
 	img.Below(t.Parent, true)
+	img.touched.Store(true)
 	img.inFile, img.Space = true, blockmap.Behind(img.Shape, end)
 	return img, nil
 }

@@ -15,6 +15,9 @@ func (m *image) Describe() disk.Info {
 		if m.based {
 			info.Parent = m.link()
 		}
+		if w := m.parentWarning(); w != "" {
+			info.Warnings = []string{w}
+		}
 	})
 	if m.batmap != nil {
 		info.Details = append(info.Details, disk.Detail{Name: "batmap", Value: "XenServer's"})

@@ -3,6 +3,7 @@ package vhd
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/blockmap"
@@ -13,6 +14,8 @@ type flat struct {
 	file  *blockmap.File
 	write bool
 	doubt error // why it must not be changed, or nil
+
+	touched atomic.Bool // the content was changed since opening
 
 	mu     sync.RWMutex // guards what follows; held for writing while the size changes
 	foot   footer
@@ -51,7 +54,9 @@ func createFlat(f disk.File, foot footer) (*flat, error) {
 		return nil, err
 	}
 	file, err := blockmap.NewFile(f)
-	return &flat{file: file, write: true, foot: foot, size: size, tailAt: size, relic: -1}, err
+	m := &flat{file: file, write: true, foot: foot, size: size, tailAt: size, relic: -1}
+	m.touched.Store(true)
+	return m, err
 }
 
 // findRelic looks for a footer where the disk's end was or was to be: while

@@ -63,6 +63,7 @@ func (m *flat) Resize(size int64) error {
 	}
 	next := m.foot.clone()
 	next.resize(size)
+	next.touch()
 	var err error
 	if size > m.size {
 		err = m.grow(next, size)

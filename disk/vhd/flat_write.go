@@ -8,11 +8,11 @@ import (
 
 // WriteAt writes to the file.
 func (m *flat) WriteAt(p []byte, off int64) (int, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if err := m.prepare(off, int64(len(p))); err != nil {
+	unlock, err := m.change(off, int64(len(p)))
+	if err != nil {
 		return 0, err
 	}
+	defer unlock()
 	return m.file.WriteAt(p, off)
 }
 
@@ -49,11 +49,11 @@ func (m *flat) Sync() error {
 
 // ZeroAt makes holes.
 func (m *flat) ZeroAt(off, n int64) error {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if err := m.prepare(off, n); err != nil {
+	unlock, err := m.change(off, n)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	return m.file.Clear(off, n)
 }
 
@@ -62,11 +62,11 @@ func (m *flat) DiscardAt(off, n int64) error { return m.ZeroAt(off, n) }
 
 // CopyHost takes a range of another file, through the kernel.
 func (m *flat) CopyHost(off int64, src disk.File, srcOff, n int64) (int64, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if err := m.prepare(off, n); err != nil {
+	unlock, err := m.change(off, n)
+	if err != nil {
 		return 0, err
 	}
+	defer unlock()
 	copier, ok := m.file.Raw().(disk.RangeCopier)
 	if !ok {
 		return 0, errors.ErrUnsupported

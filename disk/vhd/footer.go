@@ -70,7 +70,10 @@ func (f footer) setID(id uuid.UUID)       { copy(f[atID:], id[:]) }
 func (f footer) clone() footer { return append(footer(nil), f...) }
 
 // created is the timestamp.
-func (f footer) created() time.Time { return time.Unix(epoch+int64(f.u32(atTime)), 0).UTC() }
+func (f footer) created() time.Time { return timeOf(f.u32(atTime)) }
+
+// timeOf is the time of a timestamp.
+func timeOf(stamp uint32) time.Time { return time.Unix(epoch+int64(stamp), 0).UTC() }
 
 // stamp is the timestamp for a time.
 func stamp(t time.Time) uint32 { return uint32(max(0, min(t.Unix()-epoch, 0xffffffff))) }

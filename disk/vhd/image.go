@@ -2,6 +2,7 @@ package vhd
 
 import (
 	"encoding/binary"
+	"sync/atomic"
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/blockmap"
@@ -29,6 +30,7 @@ type image struct {
 
 	bitmaps *bitmaps
 	full    full
+	touched atomic.Bool // the content was changed since opening
 }
 
 func newImage(f disk.File, foot footer, h header, write bool) (*image, error) {

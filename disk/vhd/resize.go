@@ -29,7 +29,7 @@ func (m *image) Resize(size int64) error {
 
 // resizeTo commits the footer with another size.
 func (m *image) resizeTo(size int64) error {
-	if err := m.commit(func(f footer) { f.resize(size) }); err != nil {
+	if err := m.commit(func(f footer) { f.resize(size); f.touch() }); err != nil {
 		return err
 	}
 	m.Shape = shapeOf(m.foot, m.head)

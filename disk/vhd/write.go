@@ -42,6 +42,9 @@ func (m *image) writeCopy() error {
 
 // WriteSome writes the beginning of p that needs one manner of writing.
 func (m *image) WriteSome(p []byte, off int64) (int, error) {
+	if !m.touched.Load() {
+		return m.Making(func() (int, error) { return 0, m.touch() })
+	}
 	index, within := off/m.Shape.Block, off%m.Shape.Block
 	start, err := m.Pointer(index)
 	if err != nil {

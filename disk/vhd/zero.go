@@ -5,7 +5,7 @@ import "github.com/panalvm/panal/disk/blockmap"
 // ZeroAt gives up whole blocks where there is no parent, and stores zeros where
 // there is one, for a VHD has no other way to say them.
 func (m *image) ZeroAt(off, n int64) error {
-	return m.EachBlock(off, n, m.isZero, func(index, within, n int64, start uint32) error {
+	return m.eachBlock(off, n, func(index, within, n int64, start uint32) error {
 		if m.based {
 			return m.storeZeros(index, within, n, start)
 		}
@@ -16,7 +16,7 @@ func (m *image) ZeroAt(off, n int64) error {
 // DiscardAt gives up whole blocks where there is no parent, and punches holes
 // into what else the image has.
 func (m *image) DiscardAt(off, n int64) error {
-	return m.EachBlock(off, n, m.isZero, func(index, within, n int64, start uint32) error {
+	return m.eachBlock(off, n, func(index, within, n int64, start uint32) error {
 		switch {
 		case start == free:
 			return nil
@@ -24,6 +24,16 @@ func (m *image) DiscardAt(off, n int64) error {
 			return m.File.Clear(m.Shape.DataAt(start)+within, n)
 		}
 		return m.dropPart(index, within, n, start)
+	})
+}
+
+// eachBlock does something with the blocks of a range that are not zero already.
+func (m *image) eachBlock(off, n int64, do func(index, within, n int64, start uint32) error) error {
+	return m.EachBlock(off, n, m.isZero, func(index, within, n int64, start uint32) error {
+		if err := m.touch(); err != nil {
+			return err
+		}
+		return do(index, within, n, start)
 	})
 }
 

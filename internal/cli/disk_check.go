@@ -73,6 +73,9 @@ func (a *app) check(ctx context.Context, name string, f diskFlags) (disk.Report,
 		report.Add(disk.Finding{Severity: severityOfParent(err), Offset: -1, Reason: "with its parents it cannot be opened: " + oneLine(err)})
 		return report, nil
 	}
+	for _, w := range disk.Describe(whole).Warnings {
+		report.Add(disk.Finding{Severity: disk.Damage, Offset: -1, Reason: w})
+	}
 	return report, whole.Close()
 }
 

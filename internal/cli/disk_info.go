@@ -85,6 +85,7 @@ func (a *app) printImage(name string, i disk.Info) {
 		{"comment", printable(i.Comment)},
 		{"files", printable(strings.Join(i.Files, ", "))},
 		{"state", imageState(i)},
+		{"warning", printable(strings.Join(i.Warnings, "; "))},
 	})
 	if len(i.Details) > 0 {
 		facts := make([]fact, len(i.Details))
