@@ -3,12 +3,16 @@ package vmdk_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/memfs"
+	"github.com/panalvm/panal/internal/testenv"
 )
 
 // builder puts little-endian numbers and bytes into a file.
@@ -136,6 +140,63 @@ func TestHandmade(t *testing.T) {
 				t.Error("it was opened for writing")
 			}
 			sameAsRaw(t, path, c.want)
+		})
+	}
+}
+
+// TestSEJournal refuses a seSparse extent whose journal was not replayed,
+// however it is come by, and reads one whose journal only has what is done. qemu-img
+// does the same.
+func TestSEJournal(t *testing.T) {
+	const volatile, journalHeader, journal = 1 * 512, 2 * 512, 3 * 512
+	done := builder(seImage())
+	done.u64(volatile+8, 2)                                         // the next free table
+	done.u64(volatile+16, 77)                                       // the next transaction
+	done.put(journalHeader, bytes.Repeat([]byte{0x5a}, 512))        // of transactions
+	done.put(journal, bytes.Repeat([]byte("old transaction "), 32)) // that are done
+	dirty := builder(bytes.Clone(done))
+	dirty.u64(volatile+24, 1)
+	for name, c := range map[string]struct {
+		extent  builder
+		refused bool
+	}{"done": {done, false}, "not replayed": {dirty, true}} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			base, path := filepath.Join(dir, "base.vmdk"), filepath.Join(dir, "x.vmdk")
+			closed(t, create(t, base, "vmdk:vmfs", handmadeSize, nil, nil))
+			handmadeDelta(t, path, base, "seSparse", `RW 40960 SESPARSE "%s"`, c.extent)
+			for _, file := range []string{path, path + ".delta"} {
+				img, err := openHost(t, file, false)
+				if c.refused {
+					if !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "journal") {
+						t.Errorf("%s: %v", file, err)
+					}
+					continue
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(readAll(t, img), handmadeContent(4096, seGrains...)) {
+					t.Errorf("%s: the content differs", file)
+				}
+				closed(t, img)
+			}
+			out, err := exec.Command(testenv.Need(t, "qemu-img"), "info", path).CombinedOutput()
+			if (err != nil) != c.refused {
+				t.Errorf("qemu-img says otherwise: %v, %s", err, out)
+			}
+			child := filepath.Join(dir, "child.vmdk")
+			text := strings.Replace(string(handmadeDescriptor("twoGbMaxExtentSparse", `RW 40960 ZERO`)), "parentCID=ffffffff", "parentCID=12345678\nparentFileNameHint=\"x.vmdk\"", 1)
+			if err := os.WriteFile(child, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			img, err := openHost(t, child, false)
+			if err == nil {
+				closed(t, img)
+			}
+			if errors.Is(err, errors.ErrUnsupported) != c.refused {
+				t.Errorf("as a parent: %v", err)
+			}
 		})
 	}
 }

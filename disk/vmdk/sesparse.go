@@ -1,8 +1,10 @@
 package vmdk
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/panalvm/panal/disk"
@@ -30,7 +32,9 @@ const (
 	seGrains    = 24
 
 	// Fields of the volatile header.
-	seReplay = 3
+	seFreeTable = 1 // the next table that is free
+	seNext      = 2 // the number of the next transaction
+	seReplay    = 3 // not 0: the journal holds what the tables do not have yet
 
 	// The upper four bits of a directory's entry and of a table's.
 	seKind      = 0xf << 60
@@ -89,25 +93,34 @@ func (s *sparse) openSE() error {
 	s.size, s.grain = int64(field(seCapacity))*sector, int64(field(seGrain))*sector
 	s.header = header{capacity: field(seCapacity), grain: field(seGrain), entries: uint32(field(seTableSize) * sector / 8), gd: field(seGD)}
 	s.facts = seFacts(p)
-	if err := checkVolatile(s.part.file, int64(field(seVolatile))*sector); err != nil {
+	if err := s.openVolatile(int64(field(seVolatile)) * sector); err != nil {
 		return err
 	}
 	s.find, err = s.seDirectory(int64(field(seGD))*sector, int64(field(seGDSize))*sector, int64(field(seTables))*sector, int64(field(seGrains))*sector)
 	return err
 }
 
-// checkVolatile refuses an extent whose journal was not replayed.
-func checkVolatile(f disk.File, at int64) error {
-	p, err := disk.ReadFull(f, at, sector, name, "seSparse volatile header")
+// openVolatile reads the header that changes, and refuses an extent whose
+// journal was not replayed: without it the tables lead to what was there before, or
+// to grains that are others' since, and nobody has told how it is laid out. The
+// journal's own area is not looked at: it may hold transactions that are done.
+func (s *sparse) openVolatile(at int64) error {
+	p, err := disk.ReadFull(s.part.file, at, sector, name, "seSparse volatile header")
 	if err != nil {
 		return err
 	}
-	if binary.LittleEndian.Uint64(p) != magicSEVolatile {
+	field := func(i int) uint64 { return binary.LittleEndian.Uint64(p[8*i:]) }
+	if field(0) != magicSEVolatile {
 		return disk.Corrupt(name, at, "there is no seSparse volatile header")
 	}
-	if binary.LittleEndian.Uint64(p[8*seReplay:]) != 0 {
-		return disk.Unsupported(name, "the seSparse extent was not closed as it should be and has a journal; power the machine on and off on its ESXi host, then copy it again")
+	if field(seReplay) != 0 {
+		return disk.Unsupported(name, "the seSparse extent %swas not closed as it should be: its journal holds changes that only ESXi can replay; "+
+			"power the machine on and off on its ESXi host, or delete the snapshot there, then copy it again", s.part.label())
 	}
+	for i, what := range map[int]string{seFreeTable: "free grain table", seNext: "next transaction", seReplay: "replay journal"} {
+		s.facts = append(s.facts, disk.Field{Part: "seSparse volatile header", Offset: at + int64(8*i), Len: 8, Name: what, Value: fmt.Sprint(field(i))})
+	}
+	slices.SortFunc(s.facts, func(a, b disk.Field) int { return cmp.Compare(a.Offset, b.Offset) })
 	return nil
 }
 
