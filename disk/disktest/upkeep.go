@@ -132,7 +132,7 @@ func changeParent(w *world, img disk.Image) error {
 	if err != nil {
 		return err
 	}
-	err = img.(disk.Reparenter).SetParent(other, w.File("other"), disk.Describe(other).Format)
+	err = img.(disk.Reparenter).SetParent(other, w.reference("disk", "other"), disk.Describe(other).Format)
 	return errors.Join(err, other.Close())
 }
 

@@ -1,6 +1,7 @@
 package parallels
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -80,8 +81,9 @@ func (b *bundle) openFiles() error {
 	if b.stack, b.parent, err = b.opener(line, written).open(); err != nil {
 		return err
 	}
+	whole := b.write || len(line) == 1 && b.shot == b.d.top // an earlier state may be from before the disk grew
 	for _, p := range b.parts {
-		if short := p.top().Size() < p.end-p.start; short && (b.write || len(line) == 1) {
+		if p.top().Size() < p.end-p.start && whole {
 			err := disk.Corrupt(name, -1, "%s has %d bytes of a storage of %d", p.own[0].path, p.top().Size(), p.end-p.start)
 			return errors.Join(err, b.stack.close())
 		}
@@ -185,7 +187,7 @@ func (o *opener) levels(st *storage, line []string, below layer) ([]level, error
 		}
 		l, err := o.b.openLayer(f, line[i] == o.written, below)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", f.path, err), closeLayer(below))
+			return nil, errors.Join(err, closeLayer(below))
 		}
 		all[i] = level{l, f.path}
 		below = l
@@ -210,7 +212,7 @@ func (b *bundle) openLayer(f *file, write bool, below layer) (layer, error) {
 		l, err = openExpanding(opened, write, below)
 	}
 	if err != nil {
-		return nil, errors.Join(err, opened.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", f.path, err), opened.Close())
 	}
 	return l, nil
 }
@@ -256,5 +258,5 @@ func (b *bundle) ReadAt(p []byte, off int64) (int, error) {
 // Close writes out what was written and closes all files.
 func (b *bundle) Close() error {
 	gone := stack{b.cut}
-	return errors.Join(b.stack.close(), gone.close(), b.file.Close())
+	return cmp.Or(b.stack.close(), gone.close(), b.file.Close())
 }

@@ -2,7 +2,6 @@ package parallels
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/panalvm/panal/disk"
@@ -67,13 +66,7 @@ func (b *bundle) Sync() error {
 }
 
 // syncFiles syncs the files of the current shot; mu is held.
-func (b *bundle) syncFiles() error {
-	var err error
-	for _, p := range b.parts {
-		err = errors.Join(err, p.top().Sync())
-	}
-	return err
-}
+func (b *bundle) syncFiles() error { return b.all(func(l layer) error { return l.Sync() }) }
 
 // Compact makes the expanding files of the current shot smaller.
 func (b *bundle) Compact(ctx context.Context, progress func(done, total int64)) (int64, error) {

@@ -1,7 +1,7 @@
 package parallels
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"sort"
@@ -90,12 +90,19 @@ func (p *part) describe(off, n int64) (disk.Extent, error) {
 
 // close closes the files, and those below them.
 func (s *stack) close() error {
-	var err error
-	for _, p := range s.parts {
-		err = errors.Join(err, p.top().Close())
-	}
+	err := s.all(func(l layer) error { return l.Close() })
 	s.parts = nil
 	return err
+}
+
+// all does something with the youngest file of each part, and gives the first
+// error: what one file has, the others have mostly too.
+func (s *stack) all(do func(layer) error) error {
+	var first error
+	for _, p := range s.parts {
+		first = cmp.Or(first, do(p.top()))
+	}
+	return first
 }
 
 // nothing stands for a parent that was left out: what is not allocated above it

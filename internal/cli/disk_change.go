@@ -111,7 +111,9 @@ func (a *app) diskCommitCommand() *cobra.Command {
 		Short: "Write what a differencing image holds into its parent",
 		Long: `Write what a differencing image holds into its parent, which then reads as the
 image does. The image itself stays, and may be deleted. Other images with the
-same parent are broken by that: there must be none.`,
+same parent are broken by that: there must be none. Of a Parallels bundle with
+snapshots, what was written since the last one is written into that, which is
+then a snapshot no more.`,
 		Example: "  panal disk commit child.qcow2",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

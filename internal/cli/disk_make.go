@@ -21,10 +21,12 @@ func (a *app) diskCreateCommand() *cobra.Command {
 		Short: "Make an empty image",
 		Long: `Make an empty image, or with --parent one that holds only what will differ from
 another. Without --format the name's extension decides. FILE must not exist
-unless --force is given; it appears when it is complete.`,
+unless --force is given; it appears when it is complete. A Parallels bundle that is
+its own parent takes a snapshot.`,
 		Example: `  panal disk create data.vdi --size 20G
   panal disk create data.vmdk --format vmdk:twoGbMaxExtentSparse --size 20G
   panal disk create child.qcow2 --parent base.vmdk
+  panal disk create base.hdd --parent base.hdd
   panal disk create fast.qcow2 --size 1T -o clusterSize=2M`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

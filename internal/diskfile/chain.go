@@ -87,13 +87,20 @@ func (p Place) parentOf(name string, o OpenOptions) (parent, format string, err 
 	if at == nil || names[at] == "" {
 		return "", "", disk.Usage("%s has no parent", name)
 	}
+	if isEarlier(disk.Describe(at)) {
+		return "", "", disk.Usage("the parent of %s is an earlier state of %s, which has gone on since", name, names[at])
+	}
 	return names[at], disk.Describe(at).Format, nil
 }
 
 // Commit writes what a differencing image holds into its parent, and tells
-// which that is. The image itself keeps its content; its link to the parent,
-// which has changed, is renewed.
+// which that is; of an image with snapshots in it, into the last of them. The
+// image itself keeps its content; its link to the parent, which has changed, is
+// renewed.
 func (p Place) Commit(ctx context.Context, name, format string, progress func(done, total int64)) (into string, err error) {
+	if into, err := p.mergeSnapshot(ctx, name, format, progress); into != "" || err != nil {
+		return into, err
+	}
 	parentName, parentFormat, err := p.parentOf(name, OpenOptions{Format: format})
 	if err != nil {
 		return "", err

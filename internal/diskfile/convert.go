@@ -26,7 +26,8 @@ type Make struct {
 	Keep         []string          // files that must not be replaced: those of a conversion's source (see Place.Files)
 }
 
-// Create makes an empty image.
+// Create makes an empty image. One that is to be above itself, a bundle, takes a
+// snapshot.
 func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 	switch {
 	case name == "":
@@ -35,6 +36,9 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 		return info, disk.Usage("an empty image is not written to standard output; name a file")
 	case m.Parent == "-":
 		return info, disk.Usage("standard input cannot be a parent: the image could not name it")
+	}
+	if p.isItsOwnParent(name, m.Parent) {
+		return p.takeSnapshot(name, m)
 	}
 	to, err := p.destination(name, m)
 	if err != nil {

@@ -36,7 +36,7 @@ func (p Place) destination(name string, m Make) (destination, error) {
 	if err != nil {
 		return destination{}, err
 	}
-	if m.bundle() && filepath.Base(path) != bundleDescriptor {
+	if m.bundle(format, path) && filepath.Base(path) != bundleDescriptor {
 		path = filepath.Join(path, bundleDescriptor)
 	}
 	if path, err = placed(path, name); err != nil {
@@ -49,8 +49,14 @@ func (p Place) destination(name string, m Make) (destination, error) {
 	return destination{path, format, files}, vacant(path, name, files, m.Replace)
 }
 
-// bundle tells whether a Parallels bundle was asked for.
-func (m Make) bundle() bool {
+// bundle tells whether a Parallels bundle was asked for. Nothing else of the
+// format can have a parent, but what is called as a lone file is not made a
+// directory unasked.
+func (m Make) bundle(format, path string) bool {
+	f, _, err := disk.Find(formats.All(), format)
+	if err == nil && f.Name == "parallels" && m.Parent != "" && filepath.Ext(path) != ".hds" {
+		return true
+	}
 	for name, value := range m.Options {
 		if strings.EqualFold(name, "bundle") {
 			return strings.EqualFold(value, "on") || strings.EqualFold(value, "true") || strings.EqualFold(value, "yes") || value == "1"
@@ -157,6 +163,9 @@ func relative(child, parent string) (string, error) {
 	abs, err := filepath.Abs(parent)
 	if err != nil {
 		return "", err
+	}
+	if info, err := os.Stat(abs); err == nil && info.IsDir() {
+		abs = filepath.Join(abs, bundleDescriptor)
 	}
 	if real, err := filepath.EvalSymlinks(abs); err == nil {
 		abs = real

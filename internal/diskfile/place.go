@@ -113,6 +113,9 @@ func (p Place) around(path string) (*hostfs.FS, error) {
 	if p.Anywhere {
 		return hostfs.Everywhere(), nil
 	}
+	if filepath.Base(path) == bundleDescriptor { // to people, the bundle is the file
+		path = filepath.Dir(path)
+	}
 	files, err := hostfs.Beside(path)
 	if err != nil {
 		return nil, err
