@@ -73,9 +73,9 @@ func (c *checker) files() {
 			c.find(Warning, where, "its size is 0")
 		}
 		switch f.Compression {
-		case "", "identity", "gzip":
+		case "", "identity", "gzip", "bzip2":
 		default:
-			c.find(Error, where, "its compression is %.40q; the standard has gzip and identity", f.Compression)
+			c.find(Error, where, "its compression is %.40q; the standard has gzip, bzip2 and identity", f.Compression)
 		}
 		if f.ChunkSize != nil && *f.ChunkSize == 0 {
 			c.find(Error, where, "its chunks have no bytes")

@@ -185,20 +185,27 @@ type BootDeviceSection struct {
 // Name is the name of its element.
 func (*BootDeviceSection) Name() xml.Name { return attrName("BootDeviceSection") }
 
-// BootOrder is a list of devices, tried in order.
+// BootOrder is a list of devices, tried in order: CIM_BootConfigSetting.
 type BootOrder struct {
 	Caption     Text         `ovf:"Caption,cim"`
 	Description Text         `ovf:"Description,cim"`
+	ElementName Text         `ovf:"ElementName,cim,always"`
+	InstanceID  string       `ovf:"InstanceID,cim,always"`
 	Sources     []BootSource `ovf:"CIM_BootSourceSetting,cim"`
 	Attrs       []xml.Attr   `ovf:",attrs"`
 	Extra       []Element    `ovf:",extra"`
 }
 
-// BootSource is one device to start from.
+// BootSource is one device to start from: CIM_BootSourceSetting.
 type BootSource struct {
+	BIOSBootString       string     `ovf:"BIOSBootString,cim"`
+	BootString           string     `ovf:"BootString,cim"`
 	Caption              Text       `ovf:"Caption,cim"`
-	InstanceID           string     `ovf:"InstanceID,cim"` // of an Item
-	StructuredBootString string     `ovf:"StructuredBootString,cim"`
+	Description          Text       `ovf:"Description,cim"`
+	ElementName          Text       `ovf:"ElementName,cim,always"`
+	FailThroughSupported string     `ovf:"FailThroughSupported,cim"`
+	InstanceID           string     `ovf:"InstanceID,cim,always"`    // of an Item
+	StructuredBootString string     `ovf:"StructuredBootString,cim"` // "CIM:Hard-Disk:1"
 	Attrs                []xml.Attr `ovf:",attrs"`
 	Extra                []Element  `ovf:",extra"`
 }
@@ -206,9 +213,9 @@ type BootSource struct {
 // ScaleOutSection says how many machines are to be made of one (DSP0243 2.1, 9.15).
 type ScaleOutSection struct {
 	Head
-	ID          string         `ovf:"id,attr"`
-	Description Text           `ovf:"Description"`
-	Count       *InstanceCount `ovf:"InstanceCount"`
+	ID          string          `ovf:"id,attr"`
+	Description Text            `ovf:"Description"`
+	Counts      []InstanceCount `ovf:"InstanceCount"` // one, or one for each configuration
 }
 
 // Name is the name of its element.
@@ -216,11 +223,12 @@ func (*ScaleOutSection) Name() xml.Name { return attrName("ScaleOutSection") }
 
 // InstanceCount is how many; numbers may be ${property}.
 type InstanceCount struct {
-	Default string     `ovf:"default,attr"`
-	Minimum string     `ovf:"minimum,attr"`
-	Maximum string     `ovf:"maximum,attr"`
-	Attrs   []xml.Attr `ovf:",attrs"`
-	Extra   []Element  `ovf:",extra"`
+	Default       string     `ovf:"default,attr"`
+	Minimum       string     `ovf:"minimum,attr"`
+	Maximum       string     `ovf:"maximum,attr"`
+	Configuration string     `ovf:"configuration,attr"`
+	Attrs         []xml.Attr `ovf:",attrs"`
+	Extra         []Element  `ovf:",extra"`
 }
 
 // PlacementGroupSection names a group of machines that are placed by one

@@ -99,6 +99,7 @@ func (x *encoder) section(s Section, version Version) Element {
 		return later(e, version)
 	}
 	e := x.element(s.Name().Local, nsResource, s)
+	inPortNamespace(e.Children)
 	if since(s) > version {
 		return later(e, version)
 	}
@@ -127,6 +128,25 @@ func inBootNamespace(orders []Element) {
 			for k := range source.Children {
 				if source.Children[k].Name.Space == nsBoot {
 					source.Children[k].Name.Space = nsBootSource
+				}
+			}
+		}
+	}
+}
+
+// inPortNamespace puts the items of networks' port profiles in the namespace of
+// the class that they are of, though they are called Item.
+func inPortNamespace(networks []Element) {
+	for _, n := range networks {
+		for _, profile := range n.Children {
+			if profile.Name != attrName("NetworkPortProfile") {
+				continue
+			}
+			for _, item := range profile.Children {
+				for i := range item.Children {
+					if item.Children[i].Name.Space == nsResource {
+						item.Children[i].Name.Space = nsPort
+					}
 				}
 			}
 		}
