@@ -2,6 +2,7 @@ package qcow2
 
 import (
 	"context"
+	"errors"
 
 	"github.com/panalvm/panal/disk"
 )
@@ -39,12 +40,48 @@ func (img *image) Compact(ctx context.Context, progress func(done, total int64))
 	if err != nil {
 		return 0, err
 	}
+	if err := img.reclaim(ctx); err != nil {
+		return 0, err
+	}
 	c := &compaction{img: img, ctx: ctx, progress: progress, total: 2 * img.Size(), buffer: make([]byte, max(1<<20, img.clusterSize()))}
 	if err := c.run(); err != nil {
 		return 0, err
 	}
 	after, err := img.file.Size()
 	return max(before-after, 0), err
+}
+
+// reclaim gives back what nothing uses, as a power cut leaves it. Of an image
+// with damage nobody knows what is free.
+func (img *image) reclaim(ctx context.Context) error {
+	if err := img.sync(); err != nil {
+		return err
+	}
+	w, err := img.newWalker(ctx)
+	if err != nil {
+		return err
+	}
+	var bad error
+	leaks := 0
+	w.found = func(f disk.Finding) {
+		if f.Severity == disk.Damage && bad == nil {
+			bad = disk.Corrupt(formatName, f.Offset, "%s; repair the image before it is compacted", f.Reason)
+		}
+	}
+	err = img.compare(w, func(cluster int64, stored, used uint64) error {
+		if stored < used {
+			return disk.Corrupt(formatName, cluster<<img.clusterBits, "a cluster with refcount %d is used %d times; repair the image before it is compacted", stored, used)
+		}
+		leaks++
+		return nil
+	})
+	if err = errors.Join(err, bad); err != nil || leaks == 0 {
+		return err
+	}
+	img.gate.Lock()
+	defer img.gate.Unlock()
+	img.alloc = allocator{}
+	return img.lower(ctx)
 }
 
 func (c *compaction) run() error {
@@ -127,10 +164,20 @@ func (c *compaction) eachTable(do func(table, off, end int64) error) error {
 // zeros forgets the clusters of a table that hold only zeros.
 func (c *compaction) zeros(table, off, end int64) error {
 	img := c.img
-	if img.dataFile || !img.zeroFlag && !img.extended && img.shines(off) {
+	if !img.zeroFlag && !img.extended && img.shines(off) {
 		return nil
 	}
 	for off < end {
+		if err := c.ctx.Err(); err != nil {
+			return err
+		}
+		if img.extended {
+			if err := c.zeroUnits(table, off); err != nil {
+				return err
+			}
+			off += img.clusterSize()
+			continue
+		}
 		n, host, err := img.inPlace(table, off, min(end-off, int64(len(c.buffer))))
 		if err != nil {
 			return err
@@ -138,9 +185,6 @@ func (c *compaction) zeros(table, off, end int64) error {
 		if n == 0 {
 			off += img.clusterSize()
 			continue
-		}
-		if err := c.ctx.Err(); err != nil {
-			return err
 		}
 		if err := c.zerosIn(table, off, n, host); err != nil {
 			return err
@@ -156,16 +200,20 @@ func (c *compaction) zerosIn(table, off, n, host int64) error {
 	img := c.img
 	img.gate.Lock()
 	defer img.gate.Unlock()
-	p := c.buffer[:n]
-	k, err := img.file.ReadAt(p, host)
-	if err != nil && !isEOF(err) {
+	p, err := c.content(host, n)
+	if err != nil {
 		return err
 	}
-	clear(p[k:])
 	cs := img.clusterSize()
 	for at := int64(0); at < n; at += cs {
 		m := min(cs, n-at)
 		if !allZero(p[at : at+m]) {
+			continue
+		}
+		if err := c.hollow(host+at, m); err != nil {
+			return err
+		}
+		if img.h.autoclear&autoclearDataFileRaw != 0 {
 			continue
 		}
 		if err := img.clearCluster(table, off+at, cs); err != nil {
@@ -173,6 +221,63 @@ func (c *compaction) zerosIn(table, off, n, host int64) error {
 		}
 	}
 	return nil
+}
+
+// zeroUnits forgets a cluster with subclusters, if those of them that are data
+// hold only zeros. Nobody may write meanwhile.
+func (c *compaction) zeroUnits(table, off int64) error {
+	img := c.img
+	img.gate.Lock()
+	defer img.gate.Unlock()
+	at := img.slot(table, off)
+	e, err := img.entryAt(at)
+	if err != nil {
+		return err
+	}
+	if err := img.check(e, at); err != nil || img.kindOf(e) != normal || !img.owns(e) {
+		return err
+	}
+	cs, unit := img.clusterSize(), img.unit()
+	p, err := c.content(e.host(), cs)
+	if err != nil {
+		return err
+	}
+	for i := range int64(subclusters) {
+		if e.bitmap>>i&1 != 0 && !allZero(p[i*unit:(i+1)*unit]) {
+			return nil
+		}
+	}
+	if err := c.hollow(e.host(), cs); err != nil || img.h.autoclear&autoclearDataFileRaw != 0 {
+		return err
+	}
+	const here = 1<<subclusters - 1
+	if err := img.setEntry(at, entry{bitmap: e.bitmap&^here | e.bitmap&here<<subclusters}); err != nil {
+		return err
+	}
+	img.giveUpEntry(e, true)
+	return nil
+}
+
+// content is what lies at an offset of the file that holds the disk's content.
+func (c *compaction) content(host, n int64) ([]byte, error) {
+	p := c.buffer[:n]
+	k, err := c.img.data.ReadAt(p, host)
+	if err != nil && !isEOF(err) {
+		return nil, err
+	}
+	clear(p[k:])
+	return p, nil
+}
+
+// hollow gives back the room of zeros in an external data file, where every
+// cluster has its place for ever.
+func (c *compaction) hollow(off, n int64) error {
+	img := c.img
+	size, err := img.data.Size()
+	if n = min(n, size-off); err != nil || img.data == img.file || n <= 0 {
+		return err
+	}
+	return disk.PunchHole(img.data, off, n)
 }
 
 // aim finds out up to where the file could be full.

@@ -103,7 +103,9 @@ func (img *image) releasePending() error {
 	img.alloc.pending = nil
 	var failed error
 	for _, r := range pending {
-		failed = errors.Join(failed, img.release1(r))
+		if err := img.release1(r); err != nil && failed == nil {
+			failed = err
+		}
 	}
 	return failed
 }

@@ -205,7 +205,7 @@ func (w *walker) entry(at int64, e entry, current bool) {
 	case k == absent || k == zeroBare:
 	}
 	if current && w.data != nil {
-		if k != absent || e.bitmap != 0 {
+		if k != absent && k != zeroBare {
 			w.allocated++
 		}
 		w.data(at, e)
