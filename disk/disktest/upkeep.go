@@ -358,8 +358,11 @@ func (c chore) faulty(s Subject) error {
 	}
 	start := j.mem
 	for _, kind := range []diskfault.Op{diskfault.Write, diskfault.Sync, diskfault.Truncate, diskfault.Punch, diskfault.Read} {
-		for _, sticky := range []bool{false, true} {
-			for n, fired := 0, true; fired; n += 1 + n/sparing() {
+		for n, fired := 0, true; fired; n += 1 + n/sparing() {
+			for _, sticky := range []bool{false, true} {
+				if !Thorough() && sticky != (n%4 == 3) {
+					continue // of those that are tried, n is 0, 1, 3, 7, 15…
+				}
 				j.world = worldOf(j.Subject, start.Crash(seeded(0))) // all is durable: a copy
 				f := &failing{op: kind, after: n, sticky: sticky}
 				if fired, err = j.hurt(f); err != nil {

@@ -14,6 +14,7 @@ type checker struct {
 	report disk.Report
 	used   units
 	mend   bool
+	lost   bool           // some block is not where its entry says: what it held may lie in what nothing uses
 	later  []func() error // what is mended once image.mu is given back
 	failed error
 }
@@ -30,6 +31,7 @@ func (m *image) Check(ctx context.Context) (disk.Report, error) {
 // found reports something. A checker that mends does so, and reports nothing
 // that it does not mend.
 func (c *checker) found(f disk.Finding, mend func() error) {
+	c.lost = c.lost || f.Severity == disk.Damage && c.table.overlaps(span{f.Offset, 1})
 	if !c.mend {
 		c.report.Add(f)
 		return
@@ -222,17 +224,26 @@ func (c *checker) checkPartial(b int64, e entry, f disk.Finding, set func(entry)
 // checkTail reports entries behind those of the disk. They are cleared before
 // the disk grows.
 func (c *checker) checkTail() error {
-	for i := c.entries(c.Size(), c.metadata.hasParent); i < c.table.length/entryLength; i++ {
-		e, err := c.pages.entryAt(c.at(i))
+	end := c.table.length / entryLength
+	for i := c.entries(c.Size(), c.metadata.hasParent); i < end; {
+		p, err := c.pages.get(c.at(i))
 		if err != nil {
 			return err
 		}
-		if e.present() {
+		in := c.at(i) % pageLength
+		if n := min(pageLength-in, (end-i)*entryLength); allZero(p.data[in : in+n]) {
+			i += n / entryLength
+			continue
+		}
+		if e, err := c.pages.entryAt(c.at(i)); err != nil {
+			return err
+		} else if e.present() {
 			c.found(disk.Finding{Severity: disk.Note, Offset: c.at(i), Reason: "the table goes on behind the end of the disk", Remedy: "the rest is cleared"}, func() error {
-				return c.clearEntries(i, c.table.length/entryLength)
+				return c.clearEntries(i, end)
 			})
 			return nil
 		}
+		i++
 	}
 	return nil
 }
@@ -248,6 +259,9 @@ func (c *checker) checkLeaks() {
 		if n := c.occupied(g); n > 0 {
 			c.report.Leaked += n
 			f := disk.Finding{Severity: disk.Leak, Offset: g.off, Reason: fmt.Sprintf("nothing uses the %d bytes from here", g.length), Remedy: "they are given back"}
+			if c.lost {
+				f.Reason, f.Remedy = f.Reason+"; what the damaged blocks held may be there, so this is mended when they are", ""
+			}
 			c.found(f, func() error { c.release(g); return nil })
 		}
 		at = g.end()

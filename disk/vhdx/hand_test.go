@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -345,7 +347,15 @@ func TestRepair(t *testing.T) {
 			if err := img.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if img, err = opened(t, mem, "a.vhdx", false); err != nil {
+			if img, err = opened(t, mem, "a.vhdx", true); err != nil {
+				t.Fatal(err)
+			}
+			sound(t, img, disk.Leak)
+			// What was lost may be looked for in the file, until it is repaired again.
+			if lost := slices.Sorted(maps.Keys(heldBy(c.file))); !slices.Equal(slices.Sorted(maps.Keys(heldBy(mem.Bytes("a.vhdx")))), lost) != (c.worst == disk.Leak) {
+				t.Errorf("the places with data were %v", lost)
+			}
+			if _, err := disk.Repair(context.Background(), img); err != nil {
 				t.Fatal(err)
 			}
 			sound(t, img, disk.Note)
@@ -357,6 +367,17 @@ func TestRepair(t *testing.T) {
 			}
 		})
 	}
+}
+
+// heldBy are the places for blocks that hold anything.
+func heldBy(h hand) map[int64]bool {
+	places := map[int64]bool{}
+	for b := range int64(4) {
+		if !bytes.Equal(h[handBlocks+b<<20:handBlocks+(b+1)<<20], make([]byte, 1<<20)) {
+			places[b] = true
+		}
+	}
+	return places
 }
 
 func TestRefused(t *testing.T) {

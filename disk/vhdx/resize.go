@@ -325,5 +325,11 @@ func (m *image) moveTable(old, where span) error {
 // rewriteRegions writes both region tables.
 func (m *image) rewriteRegions(list []region) error {
 	p := encodeRegions(list)
-	return m.patch(patched{regionPlaces[0], p}, patched{regionPlaces[1], p})
+	if err := m.patch(patched{regionPlaces[0], p}, patched{regionPlaces[1], p}); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.regions.faults = [2]error{}
+	return nil
 }
