@@ -33,6 +33,8 @@ const (
 const (
 	maxIterations = 10_000_000
 	maxSalt       = 1024 // bytes
+	maxKeys       = 8
+	maxParts      = 1000 // of a descriptor, that are encrypted
 )
 
 // EncryptedFile says how a file of the package is encrypted, and with what key.
@@ -126,7 +128,7 @@ type derivedKey struct {
 func (k derivedKey) serves(data Element, href string) bool {
 	id := data.Attr("", "Id")
 	return slices.ContainsFunc(k.uris, func(uri string) bool {
-		return id != "" && (uri == "#"+id || uri == id) || uri == href
+		return id != "" && (uri == "#"+id || uri == id) || href != "" && uri == href
 	})
 }
 
@@ -140,6 +142,9 @@ func (e *Envelope) derivations() ([]derivedKey, error) {
 		for _, c := range u.Raw.Children {
 			if c.Name.Local != "DerivedKey" {
 				continue
+			}
+			if len(keys) == maxKeys {
+				return nil, unsupported("there are more than %d keys", maxKeys)
 			}
 			key, err := derivedKeyOf(c)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -212,5 +213,41 @@ func TestKeysThatAreNotMade(t *testing.T) {
 	}
 	if _, err := simple().Encrypt("x", "file2"); err == nil {
 		t.Error("a file that is not there is encrypted")
+	}
+}
+
+// A part of the descriptor is encrypted, as in the standard's second example.
+func TestEncryptedDescriptors(t *testing.T) {
+	env := parse(t, encrypted)
+	files, err := env.EncryptedFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := files[0].Cipher("password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const machine = `<VirtualSystem ovf:id="vm"><Info>a machine</Info></VirtualSystem>`
+	part := `<xenc:EncryptedData Type="http://www.w3.org/2001/04/xmlenc#Element" Id="part"><xenc:EncryptionMethod Algorithm="http://www.w3.org/2001/04/xmlenc#aes128-cbc"/>
+<xenc:CipherData><xenc:CipherValue>` + base64.StdEncoding.EncodeToString(seal(t, c, []byte(machine))) + `</xenc:CipherValue></xenc:CipherData></xenc:EncryptedData>`
+	text := strings.Replace(strings.Replace(encrypted, machine, part, 1), `<xenc:DataReference URI="#first.vhd"/>`, `<xenc:DataReference URI="#first.vhd"/><xenc:DataReference URI="#part"/>`, 1)
+	if n := len(parse(t, text).Systems()); n != 0 {
+		t.Errorf("without a passphrase there are %d machines", n)
+	}
+	have, err := ovf.ParseEncrypted(strings.NewReader(text), "password")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := have.Systems(); len(s) != 1 || s[0].ID != "vm" || have.Version != ovf.Version20 {
+		t.Errorf("the machines are %+v", s)
+	}
+	if files, err := have.EncryptedFiles(); err != nil || len(files) != 1 {
+		t.Errorf("the files are %+v, %v", files, err)
+	}
+	if _, err := ovf.ParseEncrypted(strings.NewReader(text), "wrong"); !errors.Is(err, ovf.ErrPassphrase) {
+		t.Errorf("with a wrong passphrase: %v", err)
+	}
+	if _, err := ovf.ParseEncrypted(strings.NewReader(strings.Replace(text, `URI="#part"`, `URI="#other"`, 1)), "password"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("without a key: %v", err)
 	}
 }

@@ -135,10 +135,11 @@ func (x *encoder) propertySection(properties []EnvironmentProperty) Element {
 
 // ParseEnvironment reads an environment document.
 func ParseEnvironment(r io.Reader) (*Environment, error) {
-	root, _, err := readTree(r, "environment")
+	t, err := readTree(r, "environment")
 	if err != nil {
 		return nil, err
 	}
+	root := t.root
 	if root.Name.Local != "Environment" || root.Name.Space != NSEnvironment {
 		return nil, malformed("environment", 0, 0, "the document is a <%.40s> of %q, not an OVF environment", root.Name.Local, root.Name.Space)
 	}

@@ -13,11 +13,11 @@ import (
 // *UnsupportedError. What is readable but not right is read as far as it goes,
 // and [Check] tells of it.
 func Parse(r io.Reader) (*Envelope, error) {
-	root, undeclared, err := readTree(r, "envelope")
+	t, err := readTree(r, "envelope")
 	if err != nil {
 		return nil, err
 	}
-	return envelopeOf(root, undeclared)
+	return envelopeOf(t.root, t.undeclared)
 }
 
 // envelopeOf makes the model of a tree.

@@ -70,10 +70,11 @@ func (e *Envelope) Languages() []string {
 // 10.1): an element Strings by itself. Add it to Envelope.Strings to use it.
 func ParseStrings(r io.Reader) (Strings, error) {
 	var s Strings
-	root, _, err := readTree(r, "strings")
+	t, err := readTree(r, "strings")
 	if err != nil {
 		return s, err
 	}
+	root := t.root
 	if root.Name.Local != "Strings" {
 		return s, malformed("strings", 0, 0, "the document is a <%.40s>, not <Strings>", root.Name.Local)
 	}

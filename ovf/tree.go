@@ -30,6 +30,7 @@ type treeReader struct {
 	declarations []declaration
 	elements     int
 	root         *Element
+	atRoot       []declaration   // that the root makes
 	undeclared   []string        // prefixes
 	spaces       map[string]bool // that are used
 }
@@ -44,25 +45,24 @@ type openElement struct {
 // declaration gives a prefix a namespace.
 type declaration struct{ prefix, space string }
 
-// readTree reads a document and gives its root, and the prefixes that it uses
-// without declaring them.
-func readTree(r io.Reader, document string) (*Element, []string, error) {
+// readTree reads a document.
+func readTree(r io.Reader, document string) (*treeReader, error) {
 	text, err := readAll(r, document, maxDocument)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if text, err = toUTF8(text, document); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	return parseTree(text, document, nil)
 }
 
 // parseTree is readTree of UTF-8, with declarations that hold for all of it.
-func parseTree(text []byte, document string, around []declaration) (*Element, []string, error) {
+func parseTree(text []byte, document string, around []declaration) (*treeReader, error) {
 	if n := bytes.Count(text, []byte("=")); n > maxAttributes {
-		return nil, nil, malformed(document, 0, 0, "it has %d equals signs and so perhaps as many attributes; at most %d are read", n, maxAttributes)
+		return nil, malformed(document, 0, 0, "it has %d equals signs and so perhaps as many attributes; at most %d are read", n, maxAttributes)
 	}
-	t := treeReader{document: document, decoder: xml.NewDecoder(bytes.NewReader(text)), declarations: around, spaces: map[string]bool{}}
+	t := &treeReader{document: document, decoder: xml.NewDecoder(bytes.NewReader(text)), declarations: around, spaces: map[string]bool{}}
 	t.decoder.CharsetReader = charsetReader
 	for {
 		token, err := t.decoder.RawToken()
@@ -73,16 +73,16 @@ func parseTree(text []byte, document string, around []declaration) (*Element, []
 			err = t.take(token)
 		}
 		if err != nil {
-			return nil, nil, t.fail(err)
+			return nil, t.fail(err)
 		}
 	}
 	switch {
 	case len(t.open) > 0:
-		return nil, nil, t.fail(fmt.Errorf("the document ends within <%s>: it is cut short", t.open[len(t.open)-1].raw.Local))
+		return nil, t.fail(fmt.Errorf("the document ends within <%s>: it is cut short", t.open[len(t.open)-1].raw.Local))
 	case t.root == nil:
-		return nil, nil, t.fail(errors.New("the document has no element"))
+		return nil, t.fail(errors.New("the document has no element"))
 	}
-	return t.root, t.undeclared, nil
+	return t, nil
 }
 
 // fail adds the place to an error.
@@ -139,6 +139,9 @@ func (t *treeReader) start(token xml.StartElement) error {
 	}
 	if len(t.declarations) > maxDeclarations {
 		return fmt.Errorf("more than %d namespaces are declared at one place", maxDeclarations)
+	}
+	if len(t.open) == 0 {
+		t.atRoot = slices.Clone(t.declarations)
 	}
 	o.element.Name = t.resolve(token.Name)
 	for _, a := range token.Attr {
