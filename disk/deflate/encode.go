@@ -8,7 +8,7 @@ import (
 
 // How many tokens are weighed together when blocks are cut: where the next so
 // many are of another sort, a block with codes of its own is begun.
-const blockStep = 4096
+const blockStep = 2048
 
 // headerCost is what the codes of a block take, about, in bits.
 const headerCost = 600
@@ -27,8 +27,8 @@ type Encoder struct {
 	Window int
 
 	finder finder
-	before int // length of what was encoded last
 	list   []token
+	scales scales
 	codes  struct {
 		literals  [286]uint16
 		distances [30]uint16
@@ -40,7 +40,49 @@ type Encoder struct {
 		dist    [30]uint8
 		code    [19]uint8
 	}
-	out writer
+	words words
+	out   writer
+}
+
+// scales are tables of what does not change.
+type scales struct {
+	ready   bool
+	lengths [maxMatch + 1]uint8   // the symbol of a length, less 257
+	weights [segment / 16]float32 // n times the logarithm of n
+}
+
+func (s *scales) prepare() {
+	if s.ready {
+		return
+	}
+	s.ready = true
+	for n := range s.lengths {
+		s.lengths[n] = uint8(lengthSymbol(minMatch+n) - 257)
+	}
+	for n := range s.weights {
+		s.weights[n] = float32(weight(n))
+	}
+}
+
+func weight(n int) float64 {
+	if n == 0 {
+		return 0
+	}
+	return float64(n) * math.Log2(float64(n))
+}
+
+// words are a block's codes as they are written: the bits, with extra bits of
+// lengths, and how many there are from bit 24 on. Of distances, what is to be
+// subtracted for the extra bits, how many of these there are, and the code's bits,
+// are kept beside the code.
+type words struct {
+	first     [512]uint32 // as a token has them
+	distances [32]distanceWord
+}
+
+type distanceWord struct {
+	code, base uint16
+	size, more uint8
 }
 
 // Encode appends the stream of p to dst: never much more than p.
@@ -48,13 +90,11 @@ func (d *Encoder) Encode(dst, p []byte) []byte {
 	if Incompressible(p) {
 		return store(dst, p)
 	}
-	before := len(dst)
-	dst = d.compress(dst, p)
-	d.out.p = nil
-	if len(dst)-before > len(p)+5*(1+len(p)/65535) {
-		dst = store(dst[:before], p)
+	q := d.compress(p)
+	if len(q) > len(p)+5*(1+len(p)/65535) {
+		return store(dst, p)
 	}
-	return dst
+	return append(dst, q...)
 }
 
 // store appends stored blocks (RFC 1951, 3.2.4).
@@ -74,27 +114,25 @@ func store(dst, src []byte) []byte {
 	}
 }
 
-// compress appends the compressed form of p to dst.
-func (d *Encoder) compress(dst, p []byte) []byte {
+// compress is the compressed form of p, until the next.
+func (d *Encoder) compress(p []byte) []byte {
+	d.scales.prepare()
 	reach := d.Window
 	if reach == 0 {
 		reach = window
 	}
-	d.finder.start(d.before, len(p), reach)
-	d.before = len(p)
-	d.list = d.finder.tokens(d.list[:0], p)
-	d.out = writer{p: dst}
+	d.list = d.finder.tokens(d.list[:0], p, reach)
+	d.out.start(2*len(p) + 1024*(len(p)/blockStep+2)) // a byte takes 15 bits at the most
 	from := 0
-	var current symbols
+	var current, next symbols
 	for at := 0; at < len(d.list); at += blockStep {
-		var next symbols
-		next.count(d.list[at:min(at+blockStep, len(d.list))])
+		next.count(&d.scales, d.list[at:min(at+blockStep, len(d.list))])
 		if at == from {
 			current = next
 			continue
 		}
 		both := current.plus(&next)
-		if both.cost() <= current.cost()+next.cost()+headerCost {
+		if both.cost(&d.scales) <= current.cost(&d.scales)+next.cost(&d.scales)+headerCost {
 			current = both
 			continue
 		}
@@ -105,16 +143,23 @@ func (d *Encoder) compress(dst, p []byte) []byte {
 	return d.out.end()
 }
 
-func (s *symbols) count(list []token) {
-	for _, t := range list {
-		if t < matchToken {
-			s.literals[t]++
-			continue
-		}
-		l, far := lengthSymbol(t.length()), distanceSymbol(t.distance())
-		s.literals[l]++
-		s.distances[far]++
-		s.extra += int(lengthMore[l-257]) + int(distMore[far])
+func (s *symbols) count(t *scales, list []token) {
+	var first [512]uint32
+	var distances [32]uint32
+	for _, token := range list {
+		first[token>>23]++
+		distances[token.distanceSymbol()]++
+	}
+	*s = symbols{}
+	copy(s.literals[:256], first[:])
+	for n, times := range first[256:] {
+		l := t.lengths[n]
+		s.literals[257+int(l)] += times
+		s.extra += int(times) * int(lengthMore[l])
+	}
+	copy(s.distances[:], distances[:])
+	for symbol, times := range s.distances {
+		s.extra += int(times) * int(distMore[symbol])
 	}
 }
 
@@ -131,22 +176,24 @@ func (s *symbols) plus(o *symbols) symbols {
 }
 
 // cost is about how many bits the symbols take: their entropy.
-func (s *symbols) cost() float64 {
-	return float64(s.extra) + entropy(s.literals[:]) + entropy(s.distances[:])
+func (s *symbols) cost(t *scales) float32 {
+	return float32(s.extra) + t.entropy(s.literals[:]) + t.entropy(s.distances[:])
 }
 
-func entropy(frequencies []uint32) float64 {
-	total, sum := 0.0, 0.0
+func (s *scales) entropy(frequencies []uint32) float32 {
+	total, sum := uint32(0), float32(0)
 	for _, f := range frequencies {
-		if f > 0 {
-			total += float64(f)
-			sum -= float64(f) * math.Log2(float64(f))
-		}
+		total += f
+		sum += s.weight(f)
 	}
-	if total == 0 {
-		return 0
+	return s.weight(total) - sum
+}
+
+func (s *scales) weight(n uint32) float32 {
+	if int(n) < len(s.weights) {
+		return s.weights[n]
 	}
-	return sum + total*math.Log2(total)
+	return float32(weight(int(n)))
 }
 
 // lengthSymbol is the code of a length (RFC 1951, 3.2.5).
@@ -256,52 +303,71 @@ func runs(all []uint8, word func(symbol, more, n int)) {
 	}
 }
 
+// spell makes words of the codes.
+func (d *Encoder) spell() {
+	w := &d.words
+	for i := range 256 {
+		w.first[i] = uint32(d.codes.literals[i]) | uint32(d.sizes.literal[i])<<24
+		l := d.scales.lengths[i]
+		code, size := uint32(d.codes.literals[257+int(l)]), uint32(d.sizes.literal[257+int(l)])
+		w.first[256+i] = code | uint32(i+minMatch-int(lengthBase[l]))<<size | (size+uint32(lengthMore[l]))<<24
+	}
+	for i := range d.codes.distances {
+		w.distances[i] = distanceWord{d.codes.distances[i], distBase[i] - 1, d.sizes.dist[i], distMore[i]}
+	}
+}
+
 // tokens writes what the block is made of.
 func (d *Encoder) tokens(list []token) {
-	for _, t := range list {
-		if t < matchToken {
-			d.out.put(uint64(d.codes.literals[t]), uint(d.sizes.literal[t]))
-			continue
-		}
-		l := lengthSymbol(t.length())
-		v, n := uint64(d.codes.literals[l]), uint(d.sizes.literal[l])
-		v |= uint64(t.length()-int(lengthBase[l-257])) << n
-		n += uint(lengthMore[l-257])
-		far := distanceSymbol(t.distance())
-		v |= uint64(d.codes.distances[far]) << n
-		n += uint(d.sizes.dist[far])
-		v |= uint64(t.distance()-int(distBase[far])) << n
-		d.out.put(v, n+uint(distMore[far])) // 48 bits at the most
+	d.spell()
+	p, pos, acc, n := d.out.p, d.out.pos, d.out.bits, d.out.n
+	for _, t := range list { // to 7 bits come 48 at the most
+		w := d.words.first[t>>23]
+		acc |= uint64(w&0xffffff) << (n & 63)
+		n += uint(w >> 24)
+		far := &d.words.distances[t.distanceSymbol()]
+		acc |= uint64(far.code) << (n & 63)
+		n += uint(far.size)
+		acc |= uint64(t&0x7fff-token(far.base)) << (n & 63)
+		n += uint(far.more)
+		binary.LittleEndian.PutUint64(p[pos:], acc)
+		pos += int(n >> 3)
+		acc >>= n & 56
+		n &= 7
 	}
+	d.out.pos, d.out.bits, d.out.n = pos, acc, n
 }
 
 // writer puts bits behind bytes.
 type writer struct {
 	p    []byte
+	pos  int
 	bits uint64
-	n    uint // less than 16
+	n    uint // less than 8
+}
+
+// start begins anew, with room for so many bytes and a word.
+func (w *writer) start(room int) {
+	if room+8 > len(w.p) {
+		w.p = make([]byte, room+8)
+	}
+	w.pos, w.bits, w.n = 0, 0, 0
 }
 
 // put appends up to 48 bits.
 func (w *writer) put(v uint64, n uint) {
-	w.bits |= v << w.n
+	w.bits |= v << (w.n & 63)
 	w.n += n
-	if w.n < 16 {
-		return
-	}
-	whole := w.n >> 3
-	at := len(w.p)
-	w.p = binary.LittleEndian.AppendUint64(w.p, w.bits)[:at+int(whole)]
-	w.bits >>= whole * 8 // 0 when it is 8
+	binary.LittleEndian.PutUint64(w.p[w.pos:], w.bits)
+	w.pos += int(w.n >> 3)
+	w.bits >>= w.n & 56
 	w.n &= 7
 }
 
 // end fills the last byte up.
 func (w *writer) end() []byte {
-	for w.n > 0 {
-		w.p = append(w.p, byte(w.bits))
-		w.bits >>= 8
-		w.n -= min(w.n, 8)
+	if w.n > 0 {
+		w.put(0, 8-w.n)
 	}
-	return w.p
+	return w.p[:w.pos]
 }

@@ -5,7 +5,6 @@ import (
 	"compress/flate"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -45,19 +44,31 @@ func TestRepetitions(t *testing.T) {
 	})
 }
 
-// TestPlacesStartAnew goes over the end of the numbers that places have.
-func TestPlacesStartAnew(t *testing.T) {
-	d := &Encoder{}
-	d.finder.base = math.MaxInt32 - 400000
-	p := bytes.Repeat([]byte("abcdefghij0123456789"), 3000)
-	for i := range 12 {
-		p[i] ^= 0x55
-		if got := decoded(t, d.Encode(nil, p)); !bytes.Equal(got, p) {
-			t.Fatalf("grain %d came back otherwise", i)
+// TestSegments encodes what is longer than places have numbers for.
+func TestSegments(t *testing.T) {
+	var e Encoder
+	for _, n := range []int{segment - 1, segment, segment + 1, segment + 8, 2*segment + 5, 300000} {
+		p := append(text(7, n-100), noise(7, 100)...)
+		if got := decoded(t, e.Encode(nil, p)); !bytes.Equal(got, p) {
+			t.Errorf("%d bytes came back otherwise", n)
 		}
 	}
-	if d.finder.base > math.MaxInt32/2 {
-		t.Error("the numbers did not begin anew")
+}
+
+// TestWords looks at every length and distance that there may be.
+func TestWords(t *testing.T) {
+	for n := minMatch; n <= maxMatch; n++ {
+		l := lengthSymbol(n) - 257
+		if more := n - int(lengthBase[l]); more < 0 || more >= 1<<lengthMore[l] {
+			t.Errorf("length %d has symbol %d", n, 257+l)
+		}
+	}
+	for n := 1; n <= window; n++ {
+		token := newMatch(100, n)
+		far := token.distanceSymbol()
+		if more := n - int(distBase[far]); more < 0 || more >= 1<<distMore[far] || int(token&0x7fff)+1 != n || token>>23 != 256+97 {
+			t.Errorf("distance %d has symbol %d, token %#x", n, far, token)
+		}
 	}
 }
 

@@ -5,91 +5,179 @@ import (
 	"math/bits"
 )
 
-// Finding matches for deflate, in content that is all in memory: chains of the
-// places with the same hash of four bytes, the newest first, and for matches of
-// three the newest place only.
+// Finding matches for deflate, in content that is all in memory. There are no
+// chains to follow from place to place: each hash has a bucket of the four
+// newest places in one number, the newest lowest, which are looked at without
+// waiting for one another. A hash of seven bytes finds long matches, however
+// often their first bytes come; one of four bytes the others; matches of three
+// have the newest place only.
 
 const (
-	window    = 1 << 15 // how far back a match may lie (RFC 1951, 3.2.5)
-	minMatch  = 3
-	hashBits  = 15
-	hash3Bits = 12
+	window   = 1 << 15 // how far back a match may lie (RFC 1951, 3.2.5)
+	minMatch = 3
 
-	// How hard is tried. Measured against zlib's level 6: programs 2 % smaller,
-	// logs the same, sources up to 1.5 % larger, random words of a list 6 % to 9 %.
-	chainDepth = 16   // places looked at
+	// segment is how much is looked at by itself: places are numbers of 16
+	// bits. It is what grains and most clusters have.
+	segment = 1 << 16
+
+	longBits  = 14
+	shortBits = 13
+	threeBits = 12
+
 	niceLength = 130  // a match that is good enough at once
 	lazyLength = 32   // one that is good enough not to look at the next place
-	goodLength = 10   // one that is good enough to look at few places for the next
 	farThree   = 4096 // a match of three farther away costs more than literals
 )
 
-// finder finds matches. Places are kept with base added, so that those of
-// what was before need not be cleared.
+// finder finds matches. A place that was never put is 0: what lies there is
+// compared like all else.
 type finder struct {
-	head  [1 << hashBits]int32
-	head3 [1 << hash3Bits]int32
-	prev  [window]int32
-	base  int32
-	reach int32 // how far back matches may lie
+	content [segment + 8]byte
+	end     int // of the content; zeros follow
+	reach   int // how far back matches may lie
+	long    [1 << longBits]uint64
+	short   [1 << shortBits]uint64
+	three   [1 << threeBits]uint16
 }
 
-// start forgets what was; n bytes come.
-func (f *finder) start(before, n, reach int) {
-	f.reach = int32(reach)
-	f.base += int32(before) + window // nothing of it is within reach
-	if f.base < 0 || int(f.base)+n+2*window > 1<<31-1 || f.base == window {
-		f.base = window + 1
-		clear(f.head[:])
-		clear(f.head3[:])
+// at is the eight bytes at a place.
+func (f *finder) at(i uint16) uint64 { return binary.LittleEndian.Uint64(f.content[i:]) }
+
+func hashLong(v uint64) uint64  { return v << 8 * 0x9e3779b97f4a7c15 >> (64 - longBits) }
+func hashShort(v uint64) uint32 { return uint32(v) * 0x9e3779b1 >> (32 - shortBits) }
+func hashThree(v uint64) uint32 { return uint32(v) << 8 * 0x9e3779b1 >> (32 - threeBits) }
+
+// A token is a literal or a match, as a number that takes no branch to count or
+// to write:
+//
+//	bit 0-14   the distance of a match, less one
+//	    15-19  the symbol of the distance; of a literal noDistance
+//	    23-31  a literal, or 256 more than the length less 3
+type token uint32
+
+// noDistance is a symbol that is never written.
+const noDistance = 30
+
+func newLiteral(c byte) token { return token(c)<<23 | noDistance<<15 }
+
+func newMatch(length, distance int) token {
+	return token(256-minMatch+length)<<23 | token(distanceSymbol(distance))<<15 | token(distance-1)
+}
+
+func (t token) distanceSymbol() int { return int(t >> 15 & 31) }
+
+// tokens appends what p is made of; matches lie at most reach back.
+func (f *finder) tokens(dst []token, p []byte, reach int) []token {
+	for len(p) > 0 {
+		n := min(len(p), segment)
+		dst = f.segment(dst, p[:n], reach)
+		p = p[n:]
 	}
+	return dst
 }
 
-func hash4(v uint32) uint32 { return v * 0x9e3779b1 >> (32 - hashBits) }
-func hash3(v uint32) uint32 { return (v << 8) * 0x9e3779b1 >> (32 - hash3Bits) }
+// segment appends what p is made of. A match is given up for a literal when
+// the one at the next place is better.
+func (f *finder) segment(dst []token, p []byte, reach int) []token {
+	clear(f.long[:])
+	clear(f.short[:])
+	clear(f.three[:])
+	f.end, f.reach = copy(f.content[:segment], p), reach
+	clear(f.content[f.end:min(f.end+16, len(f.content))])
+	dst = append(dst, newLiteral(p[0])) // place 0 is in all buckets
+	i, end := 1, f.end-minMatch         // the last places where a match may begin
+	for i < end {
+		length, distance := f.longest(i, minMatch-1)
+		if length < minMatch {
+			dst = append(dst, newLiteral(p[i]))
+			i++
+			continue
+		}
+		from := i + 1
+		for length < lazyLength && i+1 < end {
+			next, far := f.longest(i+1, length-1)
+			from++
+			if !better(next, far, length, distance) {
+				break
+			}
+			dst = append(dst, newLiteral(p[i]))
+			i, length, distance = i+1, next, far
+		}
+		f.skip(from, min(i+length, end))
+		dst = append(dst, newMatch(length, distance))
+		i += length
+	}
+	for ; i < len(p); i++ {
+		dst = append(dst, newLiteral(p[i]))
+	}
+	return dst
+}
 
-// insert notes place i, behind which at least four bytes lie, and returns the
-// newest places before it with the same hashes.
-func (f *finder) insert(v uint32, i int) (chain, three int32) {
-	h, h3 := hash4(v), hash3(v)
-	at := f.base + int32(i)
-	chain, three = f.head[h], f.head3[h3]
-	f.prev[at&(window-1)] = chain
-	f.head[h], f.head3[h3] = at, at
-	return chain, three
+// better weighs a match at the next place, which costs a literal more.
+func better(next, far, length, distance int) bool {
+	return next >= minMatch && 4*(next-length)+bits.Len(uint(distance))-bits.Len(uint(far)) > 0
 }
 
 // longest is the best match at i that is longer than length, else 0. i is
-// noted.
-func (f *finder) longest(p []byte, i, length, depth int) (best, distance int) {
-	v := binary.LittleEndian.Uint32(p[i:])
-	chain, three := f.insert(v, i)
-	at := f.base + int32(i)
-	lowest := max(at-f.reach, f.base)
-	limit := min(len(p)-i, maxMatch)
-	if length >= limit {
+// noted. Most places are looked at without a branch: which of them is the best
+// cannot be predicted.
+func (f *finder) longest(i, length int) (best, distance int) {
+	v := f.at(uint16(i))
+	hl, hs, ht := hashLong(v), hashShort(v), hashThree(v)
+	long, short, three := f.long[hl], f.short[hs], f.three[ht]
+	f.long[hl], f.short[hs], f.three[ht] = long<<16|uint64(i), short<<16|uint64(i), uint16(i)
+	a, b, c, d := uint16(long), uint16(long>>16), uint16(long>>32), uint16(long>>48)
+	xa, xb, xc, xd := f.at(a)^v, f.at(b)^v, f.at(c)^v, f.at(d)^v
+	if xa == 0 || xb == 0 || xc == 0 || xd == 0 {
+		if best, distance = f.extend(long, i, length); best > 0 {
+			return best, distance
+		}
+	}
+	if length >= 7 {
 		return 0, 0
 	}
-	if length < minMatch && three >= max(lowest, at-farThree) {
-		if j := int(three - f.base); (binary.LittleEndian.Uint32(p[j:])^v)<<8 == 0 {
-			best, distance, length = minMatch, i-j, minMatch
-		}
+	w := max(f.weight(xa, i, a), f.weight(xb, i, b), f.weight(xc, i, c), f.weight(xd, i, d))
+	a, b, c, d = uint16(short), uint16(short>>16), uint16(short>>32), uint16(short>>48)
+	w = max(w, f.weight(f.at(a)^v, i, a), f.weight(f.at(b)^v, i, b), f.weight(f.at(c)^v, i, c), f.weight(f.at(d)^v, i, d))
+	w = max(w, f.weight(f.at(three)^v, i, three))
+	n, distance := min(int(w>>16), f.end-i), int(^uint16(w))
+	if n <= length || n == minMatch && distance > farThree {
+		return 0, 0
 	}
-	for ; chain >= lowest && depth > 0; depth-- {
-		j := int(chain - f.base)
-		if p[j+length] == p[i+length] && binary.LittleEndian.Uint32(p[j:]) == v {
-			if n := common(p[j:], p[i:i+limit]); n > length {
-				best, distance, length = n, i-j, n
-				if n >= niceLength || n == limit {
-					break
-				}
+	return n, distance
+}
+
+// weight compares places: one with more bytes alike, which x has zeros for, is
+// better, and then a nearer one. It is 0 for what is out of reach.
+func (f *finder) weight(x uint64, i int, j uint16) uint32 {
+	n, distance := uint32(bits.TrailingZeros64(x|1<<63))>>3, i-int(j)
+	w := n<<16 | uint32(^uint16(distance))
+	if distance > f.reach {
+		w = 0
+	}
+	return w
+}
+
+// extend is the longest match with the places of a bucket, of which one at
+// least has eight bytes alike, and may be out of reach.
+func (f *finder) extend(bucket uint64, i, length int) (best, distance int) {
+	limit := min(f.end, i+maxMatch)
+	for range 4 {
+		j := int(uint16(bucket))
+		bucket >>= 16
+		if i-j > f.reach {
+			break
+		}
+		if length >= 8 && f.at(uint16(j+length-7)) != f.at(uint16(i+length-7)) {
+			continue
+		}
+		n := common(f.content[j:], f.content[i:limit])
+		if n > length {
+			best, distance, length = n, i-j, n
+			if n >= niceLength {
+				break
 			}
 		}
-		next := f.prev[chain&(window-1)]
-		if next >= chain {
-			break // overwritten by a newer place
-		}
-		chain = next
 	}
 	return best, distance
 }
@@ -111,72 +199,13 @@ func common(a, b []byte) int {
 	return n
 }
 
-// A token is a literal, or a match: its length from bit 16 on, its distance
-// less one below.
-type token uint32
-
-const matchToken = 1 << 31
-
-func newMatch(length, distance int) token {
-	return token(matchToken | length<<16 | (distance - 1))
-}
-
-func (t token) length() int   { return int(t>>16) & 0x1ff }
-func (t token) distance() int { return int(t&0xffff) + 1 }
-
-// tokens appends what p is made of. A match is given up for a literal when the
-// one at the next place is better.
-func (f *finder) tokens(dst []token, p []byte) []token {
-	i, end := 0, len(p)-4 // the last places have no four bytes to be looked up by
-	length, distance, known := 0, 0, false
-	for i <= end {
-		if !known {
-			length, distance = f.longest(p, i, minMatch-1, chainDepth)
-		}
-		known = false
-		if length < minMatch {
-			dst = append(dst, token(p[i]))
-			i++
-			continue
-		}
-		if length < lazyLength && i < end {
-			next, far := f.longest(p, i+1, length-1, lazyDepth(length))
-			if better(next, far, length, distance) {
-				dst = append(dst, token(p[i]))
-				i, length, distance, known = i+1, next, far, true
-				continue
-			}
-			dst = append(dst, newMatch(length, distance))
-			f.skip(p, i+2, min(i+length, end+1))
-		} else {
-			dst = append(dst, newMatch(length, distance))
-			f.skip(p, i+1, min(i+length, end+1))
-		}
-		i += length
-	}
-	for ; i < len(p); i++ {
-		dst = append(dst, token(p[i]))
-	}
-	return dst
-}
-
-// lazyDepth is how many places are looked at for a better match than one of
-// the given length.
-func lazyDepth(length int) int {
-	if length >= goodLength {
-		return chainDepth / 8
-	}
-	return chainDepth / 2
-}
-
-// better weighs a match at the next place, which costs a literal more.
-func better(next, far, length, distance int) bool {
-	return next >= minMatch && 4*(next-length)+bits.Len(uint(distance))-bits.Len(uint(far)) > 0
-}
-
 // skip notes the places within a match.
-func (f *finder) skip(p []byte, from, to int) {
+func (f *finder) skip(from, to int) {
 	for i := from; i < to; i++ {
-		f.insert(binary.LittleEndian.Uint32(p[i:]), i)
+		v := f.at(uint16(i))
+		hl, hs, ht := hashLong(v), hashShort(v), hashThree(v)
+		f.long[hl] = f.long[hl]<<16 | uint64(i)
+		f.short[hs] = f.short[hs]<<16 | uint64(i)
+		f.three[ht] = uint16(i)
 	}
 }
