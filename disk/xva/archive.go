@@ -18,7 +18,13 @@ import (
 )
 
 // maxChunk bounds a chunk; real ones have 1 MiB.
-const maxChunk = 16 << 20
+const maxChunk = 4 << 20
+
+// maxDisks bounds how many disks an archive has whose ova.xml names none.
+const maxDisks = 1024
+
+// maxDigest bounds a digest; real ones have 40 bytes.
+const maxDigest = 256
 
 // archive is an XVA.
 type archive struct {
@@ -45,33 +51,75 @@ func newArchive(file disk.File) (*archive, error) {
 	defer w.close()
 	h, err := w.next()
 	if err != nil {
-		return nil, disk.Corrupt(name, 0, "reading the archive: %v", noEOF(err))
+		return nil, a.unreadable(w.at(), "the archive", err)
 	}
 	if h.Name != ovaName {
-		return nil, disk.Corrupt(name, 0, "the archive begins with %.60q, and not with %s", h.Name, ovaName)
+		return nil, a.corrupt(0, "the archive begins with %.60q, and not with %s", h.Name, ovaName)
 	}
-	a.vdis, err = parseOva(w.tar)
-	return a, err
+	at := w.at()
+	root, read, err := parseOva(w.tar)
+	if err != nil {
+		return nil, a.corrupt(at+read, "%s, at its byte %d: %v", ovaName, read, noEOF(err))
+	}
+	a.vdis = disksOf(root)
+	return a, nil
+}
+
+// corrupt says what is wrong at an offset of the archive. In one that is
+// compressed as a whole that is no offset of the file, and told in words.
+func (a *archive) corrupt(at int64, reason string, args ...any) error {
+	err := a.wrong(at, fmt.Sprintf(reason, args...))
+	return &err
+}
+
+func (a *archive) wrong(at int64, reason string) disk.FormatError {
+	if a.kind == variantPlain {
+		return disk.FormatError{Format: name, Offset: at, Reason: reason}
+	}
+	return disk.FormatError{Format: name, Offset: -1, Reason: fmt.Sprintf("at offset %#x of what it decompresses to: %s", at, reason)}
+}
+
+// unreadable says that something could not be read on from an offset.
+func (a *archive) unreadable(at int64, what string, err error) error {
+	return a.corrupt(at, "reading %s: %v", what, noEOF(err))
 }
 
 // walker goes through the members of an archive.
 type walker struct {
-	tar     *tar.Reader
-	section *io.SectionReader // the archive itself, when it is not compressed
-	close   func()
+	tar   *tar.Reader
+	at    func() int64 // where in the archive it is: after next, at the member's content
+	close func()
 }
 
 // walk begins at the archive's beginning.
 func (a *archive) walk() (*walker, error) {
 	section := io.NewSectionReader(a.file, 0, a.size)
 	if a.kind == variantPlain {
-		return &walker{tar: tar.NewReader(section), section: section, close: func() {}}, nil
+		at := func() int64 {
+			off, _ := section.Seek(0, io.SeekCurrent)
+			return off
+		}
+		return &walker{tar: tar.NewReader(section), at: at, close: func() {}}, nil
 	}
 	r, done, err := decompress(a.kind, section)
 	if err != nil {
 		return nil, disk.Corrupt(name, 0, "%s: %v", a.kind, noEOF(err))
 	}
-	return &walker{tar: tar.NewReader(r), close: done}, nil
+	c := &counted{r: r}
+	return &walker{tar: tar.NewReader(c), at: func() int64 { return c.n }, close: done}, nil
+}
+
+// counted counts what is read.
+type counted struct {
+	r io.Reader
+	n int64
+}
+
+// Read reads.
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
 }
 
 // next is the next member's header, with a plain name.
@@ -81,16 +129,6 @@ func (w *walker) next() (*tar.Header, error) {
 		h.Name = strings.TrimPrefix(h.Name, "./")
 	}
 	return h, err
-}
-
-// at is where in the file the content of a member begins; 0 if it is
-// compressed.
-func (w *walker) at() int64 {
-	if w.section == nil {
-		return 0
-	}
-	at, _ := w.section.Seek(0, io.SeekCurrent)
-	return at
 }
 
 // maxWindow is how far back a zstd stream may refer.
@@ -141,33 +179,34 @@ func parseMember(s string) (member, bool) {
 
 // counter finds out where chunks lie on a disk.
 type counter struct {
-	last  int64 // number of the last chunk, and one more
-	unit  int64 // length of the first chunk, which is that of those left out
-	at    int64 // behind the last chunk
-	begun bool
+	last int64 // number of the last chunk, and one more
+	unit int64 // length of the first chunk, which is that of those left out
+	at   int64 // behind the last chunk
 }
 
-// place is where a chunk lies. Chunks of no bytes have a number and no place.
-func (c *counter) place(m member, length int64) (int64, error) {
+// place is where a chunk lies, of which the content is at an offset of the
+// archive. Chunks of no bytes have a number and no place.
+func (a *archive) place(c *counter, m member, length, at int64) (int64, error) {
 	if m.number < c.last {
-		return 0, disk.Corrupt(name, -1, "chunk %s/%08d comes after one of a number as large", m.ref, m.number)
+		return 0, a.corrupt(at, "chunk %s/%08d comes after one of a number as large or larger, %08d", m.ref, m.number, c.last-1)
 	}
 	if length > maxChunk {
-		return 0, disk.Unsupported(name, "chunk %s/%08d has %d bytes; up to %d are read", m.ref, m.number, length, maxChunk)
+		return 0, disk.Unsupported(name, "chunk %s/%08d, at offset %#x of the archive, has %d bytes; up to %d are read", m.ref, m.number, at, length, maxChunk)
 	}
-	if !c.begun {
-		c.begun, c.unit = true, length
+	if c.unit == 0 {
+		c.unit = length
 	}
 	off := c.at + (m.number-c.last)*c.unit // below 2^35 * 2^24
 	if off < 0 || off > 1<<62 {
-		return 0, disk.Corrupt(name, -1, "chunk %s/%08d lies too far behind", m.ref, m.number)
+		return 0, a.corrupt(at, "chunk %s/%08d lies too far behind", m.ref, m.number)
 	}
 	c.last, c.at = m.number+1, off+length
 	return off, nil
 }
 
-// verify compares a chunk with its digest, as it stands in the archive.
-func verify(m member, p []byte, kind, sum string, at int64) error {
+// verify compares a chunk, at an offset of the archive, with its digest, as that
+// stands there.
+func (a *archive) verify(m member, p []byte, kind, sum string, at int64) error {
 	var have string
 	switch kind {
 	case sumSHA1:
@@ -181,7 +220,7 @@ func verify(m member, p []byte, kind, sum string, at int64) error {
 	if sum = strings.TrimSpace(sum); strings.EqualFold(have, sum) {
 		return nil
 	}
-	return &checksumError{disk.FormatError{Format: name, Offset: at, Reason: fmt.Sprintf("chunk %s/%08d has the %s %s; it should have %.64q", m.ref, m.number, kind, have, sum)}}
+	return &checksumError{a.wrong(at, fmt.Sprintf("chunk %s/%08d has the %s %s; it should have %.64q", m.ref, m.number, kind, have, sum))}
 }
 
 // checksumError is a chunk that is not what was exported.
@@ -213,10 +252,13 @@ func (a *archive) disks() ([]Disk, error) {
 			return all, nil
 		}
 		if err != nil {
-			return nil, disk.Corrupt(name, w.at(), "reading the archive: %v", noEOF(err))
+			return nil, a.unreadable(w.at(), "the archive", err)
 		}
 		if m, ok := parseMember(h.Name); ok && (len(all) == 0 || all[len(all)-1].Ref != m.ref) {
 			all = append(all, Disk{Ref: m.ref})
+		}
+		if len(all) > maxDisks {
+			return nil, a.corrupt(w.at(), "the archive has chunks of more than %d disks", maxDisks)
 		}
 	}
 }

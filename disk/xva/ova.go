@@ -6,8 +6,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-
-	"github.com/panalvm/panal/disk"
 )
 
 // ovaName is the archive's first member.
@@ -15,7 +13,7 @@ const ovaName = "ova.xml"
 
 // What it may have. Real ones have some ten kilobytes.
 const (
-	maxOva     = 8 << 20
+	maxOva     = 4 << 20
 	maxNesting = 64
 )
 
@@ -25,15 +23,16 @@ type virtualDisk struct {
 	size      int64
 }
 
-// parseOva finds the disks that are attached as disks, in the order of their
-// positions there. It is an XML-RPC value: a struct with an array "objects" of structs
-// with class, id and snapshot.
-func parseOva(r io.Reader) ([]virtualDisk, error) {
+// parseOva reads ova.xml, an XML-RPC value, and tells how far it came.
+func parseOva(r io.Reader) (root any, read int64, err error) {
 	p := ovaParser{d: xml.NewDecoder(io.LimitReader(r, maxOva))}
-	root, err := p.document()
-	if err != nil {
-		return nil, disk.Corrupt(name, -1, "%s, at its byte %d: %v", ovaName, p.d.InputOffset(), err)
-	}
+	root, err = p.document()
+	return root, p.d.InputOffset(), err
+}
+
+// disksOf finds the disks that are attached as disks, in the order of their
+// positions: a struct has an array "objects" of structs with class, id and snapshot.
+func disksOf(root any) []virtualDisk {
 	attached, others := map[string]bool{}, false
 	var all []virtualDisk
 	for _, o := range list(field(root, "objects")) {
@@ -50,7 +49,7 @@ func parseOva(r io.Reader) ([]virtualDisk, error) {
 		}
 	}
 	if !others {
-		return all, nil
+		return all
 	}
 	kept := all[:0]
 	for _, d := range all {
@@ -58,7 +57,7 @@ func parseOva(r io.Reader) ([]virtualDisk, error) {
 			kept = append(kept, d)
 		}
 	}
-	return kept, nil
+	return kept
 }
 
 // ovaParser reads an XML-RPC value: strings, map[string]any and []any.

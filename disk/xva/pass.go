@@ -3,14 +3,14 @@ package xva
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"io"
-
-	"github.com/panalvm/panal/disk"
 )
 
 // pass is one way through an archive, from its beginning, chunk by chunk of
 // one disk.
 type pass struct {
+	a       *archive
 	w       *walker
 	ref     string
 	counter counter
@@ -31,7 +31,7 @@ func newPass(a *archive, ref string) (*pass, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pass{w: w, ref: ref}, nil
+	return &pass{a: a, w: w, ref: ref}, nil
 }
 
 func (p *pass) close() { p.w.close() }
@@ -48,7 +48,8 @@ func (p *pass) next(buffer func(n int64) []byte) (piece, error) {
 		if !ok || m.ref != p.ref || m.sum != "" {
 			continue
 		}
-		off, err := p.counter.place(m, h.Size)
+		at := p.w.at()
+		off, err := p.a.place(&p.counter, m, h.Size, at)
 		if err != nil {
 			return piece{}, err
 		}
@@ -57,9 +58,9 @@ func (p *pass) next(buffer func(n int64) []byte) (piece, error) {
 		}
 		c := piece{off: off, number: m.number, data: buffer(h.Size)}
 		if _, err := io.ReadFull(p.w.tar, c.data); err != nil {
-			return c, disk.Corrupt(name, -1, "reading chunk %s/%08d: %v", m.ref, m.number, noEOF(err))
+			return c, p.a.unreadable(p.w.at(), fmt.Sprintf("chunk %s/%08d", m.ref, m.number), err)
 		}
-		return c, p.verify(m, &c)
+		return c, p.verify(m, &c, at)
 	}
 }
 
@@ -71,13 +72,14 @@ func (p *pass) header() (*tar.Header, error) {
 	}
 	h, err := p.w.next()
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, disk.Corrupt(name, -1, "reading the archive: %v", noEOF(err))
+		return nil, p.a.unreadable(p.w.at(), "the archive", err)
 	}
 	return h, err
 }
 
-// verify reads the digest that follows a chunk.
-func (p *pass) verify(m member, c *piece) error {
+// verify reads the digest that follows a chunk, which is at an offset of the
+// archive.
+func (p *pass) verify(m member, c *piece, at int64) error {
 	h, err := p.header()
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -86,15 +88,18 @@ func (p *pass) verify(m member, c *piece) error {
 		return err
 	}
 	s, ok := parseMember(h.Name)
-	if !ok || s.ref != m.ref || s.number != m.number || s.sum == "" || h.Size > 256 {
+	if !ok || s.ref != m.ref || s.number != m.number || s.sum == "" {
 		p.held = h
 		return nil
 	}
+	if h.Size > maxDigest {
+		return p.a.longDigest(m, h.Size, p.w.at())
+	}
 	sum, err := io.ReadAll(p.w.tar)
 	if err != nil {
-		return disk.Corrupt(name, -1, "reading the digest of chunk %s/%08d: %v", m.ref, m.number, noEOF(err))
+		return p.a.unreadable(p.w.at(), fmt.Sprintf("the digest of chunk %s/%08d", m.ref, m.number), err)
 	}
 	c.sum = s.sum
-	c.bad = verify(m, c.data, s.sum, string(sum), -1)
+	c.bad = p.a.verify(m, c.data, s.sum, string(sum), at)
 	return nil
 }

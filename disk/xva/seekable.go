@@ -52,7 +52,7 @@ func openSeekable(a *archive, d Disk) (*seekable, error) {
 			break
 		}
 		if err != nil {
-			return nil, disk.Corrupt(name, w.at(), "reading the archive: %v", noEOF(err))
+			return nil, a.unreadable(w.at(), "the archive", err)
 		}
 		if m, ok := parseMember(h.Name); ok && m.ref == d.Ref {
 			if err := x.add(m, h.Size, w.at(), &c); err != nil {
@@ -72,16 +72,19 @@ func openSeekable(a *archive, d Disk) (*seekable, error) {
 
 func (x *seekable) add(m member, size, at int64, c *counter) error {
 	if size > x.a.size-at {
-		return disk.Corrupt(name, at, "%s/%08d goes beyond the end of the file", m.ref, m.number)
+		return x.a.corrupt(at, "%s/%08d has %d bytes and goes beyond the end of the file at %#x", m.ref, m.number, size, x.a.size)
 	}
 	last := len(x.chunks) - 1
 	if m.sum != "" {
-		if last >= 0 && x.chunks[last].number == m.number && size <= 256 {
+		if last >= 0 && x.chunks[last].number == m.number {
+			if size > maxDigest {
+				return x.a.longDigest(m, size, at)
+			}
 			x.chunks[last].sum, x.chunks[last].sumPos, x.chunks[last].sumLen = m.sum, at, int32(size)
 		}
 		return nil
 	}
-	off, err := c.place(m, size)
+	off, err := x.a.place(c, m, size, at)
 	if err != nil || size == 0 {
 		return err
 	}
@@ -173,7 +176,7 @@ func (x *seekable) readWhole(i int, p []byte) error {
 	if err := readFull(x.a.file, sum, c.sumPos); err != nil {
 		return err
 	}
-	if err := verify(member{ref: x.d.Ref, number: c.number}, p, c.sum, string(sum), c.pos); err != nil {
+	if err := x.a.verify(member{ref: x.d.Ref, number: c.number}, p, c.sum, string(sum), c.pos); err != nil {
 		return err
 	}
 	x.sound[i].Store(true)
@@ -213,8 +216,23 @@ func (x *seekable) Check(ctx context.Context) (disk.Report, error) {
 		}
 		reached = c.off + c.n
 	}
+	if len(x.chunks) > 0 {
+		begin(&r, x.chunks[0].number)
+	}
 	finish(&r, x.d, reached)
 	return r, nil
+}
+
+// longDigest says that a digest is none.
+func (a *archive) longDigest(m member, size, at int64) error {
+	return a.corrupt(at, "the digest of chunk %s/%08d has %d bytes; no digest is longer than %d", m.ref, m.number, size, maxDigest)
+}
+
+// begin says what is to be said of the first chunk, which is always there.
+func begin(r *disk.Report, number int64) {
+	if number > 0 {
+		r.Add(disk.Finding{Severity: disk.Damage, Offset: -1, Reason: fmt.Sprintf("the first chunk is missing: they begin with %08d", number)})
+	}
 }
 
 // report adds what reading a chunk showed. An error is one that says nothing

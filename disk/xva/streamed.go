@@ -17,6 +17,12 @@ const (
 	maxCached = 64 << 20
 	// freePasses is how many passes are made before a file is filled.
 	freePasses = 2
+	// leastChunk is how many bytes a chunk has at least when it is compressed: its
+	// header alone has more.
+	leastChunk = 16
+	// maxUnstated is how large a disk may be whose size is found only by going
+	// through all of it.
+	maxUnstated = 16 << 30
 	// maxSpool is how large the file may become.
 	maxSpool = 64 << 30
 )
@@ -57,6 +63,9 @@ func openStreamed(a *archive, d Disk) (*streamed, error) {
 		return x, nil
 	}
 	for !x.complete { // only the last chunk tells the size
+		if last := len(x.chunks) - 1; last >= 0 && x.chunks[last].off > maxUnstated {
+			return nil, errors.Join(disk.Unsupported(name, "the archive does not say how large %s is, and it goes on behind %d bytes; decompress it first", d.Ref, int64(maxUnstated)), x.release())
+		}
 		if err := x.step(); err != nil {
 			return nil, errors.Join(err, x.release())
 		}
@@ -189,6 +198,9 @@ func (x *streamed) step() error {
 		return err
 	}
 	if x.next == len(x.chunks) {
+		if int64(x.next) > 1024+x.a.size/leastChunk {
+			return disk.Corrupt(name, -1, "chunk %s/%08d is one of more than a file of %d bytes can have", x.d.Ref, c.number, x.a.size)
+		}
 		x.chunks = append(x.chunks, extent{c.off, int64(len(c.data)), c.bad})
 		x.complete = x.d.Size > 0 && x.end() >= x.d.Size
 	} else if known := x.chunks[x.next]; known.off != c.off || known.n != int64(len(c.data)) {
@@ -251,6 +263,7 @@ func (x *streamed) Check(ctx context.Context) (disk.Report, error) {
 	}
 	defer p.close()
 	var buffer []byte
+	first := true
 	room := func(n int64) []byte {
 		if int64(cap(buffer)) < n {
 			buffer = make([]byte, n)
@@ -268,6 +281,10 @@ func (x *streamed) Check(ctx context.Context) (disk.Report, error) {
 		}
 		if err != nil {
 			return r, err
+		}
+		if first {
+			begin(&r, c.number)
+			first = false
 		}
 		if err := report(&r, -1, c.number, c.sum, c.bad); err != nil {
 			return r, err
