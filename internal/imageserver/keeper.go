@@ -35,6 +35,7 @@ type Keeper struct {
 	qemu     *process.Process
 	server   *process.Process // the watching goroutine's, once that runs
 	began    time.Time        // when the server was started
+	first    <-chan struct{}  // closed when the first server has ended
 	done     chan struct{}    // closed when nobody watches any more; nil before anybody does
 }
 
@@ -65,9 +66,18 @@ func (k *Keeper) Start(qemu *process.Process) error {
 	if err := k.spawn(); err != nil {
 		return fmt.Errorf("start the image server: %w", err)
 	}
-	k.done = make(chan struct{})
+	k.first, k.done = k.server.Done(), make(chan struct{})
 	go k.watch()
 	return nil
+}
+
+// FirstEnded is closed when the server that Start has started has ended. While
+// QEMU is coming up that means that none can serve. Of nil it is never.
+func (k *Keeper) FirstEnded() <-chan struct{} {
+	if k == nil {
+		return nil
+	}
+	return k.first
 }
 
 // Attach finds the server of a QEMU that runs already, or starts one in its

@@ -12,7 +12,8 @@ import (
 
 // confine takes from this process, for ever, what serving does not need: the way
 // to other rights, its memory to others, and where the kernel has Landlock all
-// files but those that are open already, and all of the network.
+// files but those that are open already, and all of the network. In a program that
+// was built with cgo that cannot be done: errors.ErrUnsupported.
 func confine() error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("give up the way to other rights: %w", errno)

@@ -43,7 +43,9 @@ func run(log *slog.Logger) error {
 	// A host that shuts down tells all its processes to end, and QEMU still has
 	// to flush then. This one ends when QEMU has.
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	if err := confine(); err != nil {
+	if err := confine(); errors.Is(err, errors.ErrUnsupported) {
+		log.Warn("this server is not confined: the program was built with cgo", "error", err)
+	} else if err != nil {
 		return err
 	}
 	p, err := readPlan()

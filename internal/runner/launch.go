@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -155,8 +156,24 @@ func (m Machine) serveAndConnect(ctx context.Context, program *process.Process, 
 			return nil, notQEMU{err}
 		}
 	}
-	return m.connect(ctx, program, images)
+	waiting, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	go func() {
+		select {
+		case <-images.FirstEnded():
+			giveUp(errServerEnded)
+		case <-waiting.Done():
+		}
+	}()
+	s, err := m.connect(waiting, program, images)
+	if err != nil && context.Cause(waiting) == errServerEnded {
+		return nil, notQEMU{fmt.Errorf("%w: %s", errServerEnded, lastWords(m.ImageLog(), 0))}
+	}
+	return s, err
 }
+
+// errServerEnded is an image server that ends while QEMU waits for it.
+var errServerEnded = errors.New("the image server ended")
 
 // notQEMU is an error on the way up that QEMU has nothing to do with.
 type notQEMU struct{ error }
@@ -218,8 +235,9 @@ func Attach(ctx context.Context, m Machine) (*Session, error) {
 		return nil, fmt.Errorf("connect to the monitor of %s: %w", m.Name, err)
 	}
 	monitor, err := qmp.New(ctx, probe)
-	if errors.Is(err, qmp.ErrClosed) {
-		// It ended while it was being asked: look again.
+	if errors.Is(err, qmp.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
+		// It ended while it was being asked: look again. One that was just started ends
+		// when the daemon that was to serve its images is gone.
 		return Attach(ctx, m)
 	}
 	if err != nil {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 func needs(t *testing.T) (string, guests.TinyGuest) {
 	t.Helper()
-	for _, program := range []string{"qemu-system-x86_64", "qemu-img", "swtpm"} {
+	for _, program := range []string{"qemu-system-x86_64", "swtpm"} {
 		testenv.Need(t, program)
 	}
 	guest := testenv.TinyGuest(t, "x86_64")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/imageserver"
 )
 
 // sound checks what must hold after every accident, once a daemon has taken
@@ -69,21 +70,30 @@ func files(m api.Machine) (list []string) {
 // noDebris checks that there are folders of the machines and nothing else.
 func (w *world) noDebris(machines []api.Machine) {
 	w.t.Helper()
-	var folders, runs []string
+	var folders, runs, served []string
 	for _, m := range machines {
 		folders = append(folders, filepath.Base(m.Folder))
 		if m.Status.PID != 0 {
 			runs = append(runs, m.Spec.UUID)
 		}
+		if isServed(m) {
+			served = append(served, m.Spec.UUID)
+		}
 	}
 	w.holdsOnly(filepath.Join(w.Data, "machines"), folders)
 	w.holdsOnly(filepath.Join(w.Runtime, "m"), runs)
+	w.holdsOnly(filepath.Join(w.Runtime, "i"), served)
+}
+
+// isServed tells whether a machine runs and has an image that it is served.
+func isServed(m api.Machine) bool {
+	return m.Status.PID != 0 && slices.ContainsFunc(m.Spec.Drives, func(d api.Drive) bool { return d.Format == "vdi" })
 }
 
 func (w *world) holdsOnly(dir string, want []string) {
 	w.t.Helper()
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && (len(want) > 0 || exists(dir)) {
 		w.t.Error(err)
 	}
 	var got []string
@@ -106,13 +116,27 @@ func (w *world) noStrays(machines []api.Machine) {
 	if err != nil {
 		w.t.Error(err)
 	}
+	servers := 0
 	for _, p := range processes {
 		belongs := p.PID == w.daemon.PID || slices.ContainsFunc(machines, func(m api.Machine) bool {
+			if isServed(m) && strings.Contains(p.Command, imageserver.Command) && strings.Contains(p.Command, m.Spec.UUID) {
+				servers++
+				return true
+			}
 			return m.Status.PID == p.PID || m.Status.PID != 0 && m.Spec.TPM != nil && strings.Contains(p.Command, m.Spec.UUID)
 		})
 		if !belongs {
 			w.t.Errorf("stray process %s", p)
 		}
+	}
+	served := 0
+	for _, m := range machines {
+		if isServed(m) {
+			served++
+		}
+	}
+	if servers != served {
+		w.t.Errorf("there are %d image servers for %d machines", servers, served)
 	}
 }
 

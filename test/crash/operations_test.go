@@ -1,11 +1,13 @@
 package crash
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/diskfile"
 )
 
 // operation is something that can go wrong.
@@ -72,6 +74,21 @@ var operations = []operation{
 		act: func(w *world) error { return w.do(subject, (*client.Client).Start) },
 	},
 	{
+		name: "start on an image that is served", before: api.StateOff, after: api.StateRunning, ready: (*world).offServed,
+		act: func(w *world) error { return w.do(subject, (*client.Client).Start) },
+	},
+	{
+		name: "save on an image that is served", before: api.StateRunning, after: api.StateSaved, same: true, final: true,
+		ready: func(w *world) error {
+			if w.state() == api.StateRunning {
+				return nil
+			}
+			return errors.Join(w.offServed(), w.do(subject, (*client.Client).Start))
+		},
+		act:   func(w *world) error { return w.do(subject, (*client.Client).Save) },
+		check: (*world).savedReadable,
+	},
+	{
 		name: "start from a saved state", before: api.StateSaved, after: api.StateRunning, ready: (*world).saved,
 		act: func(w *world) error { return w.do(subject, (*client.Client).Start) },
 	},
@@ -113,6 +130,24 @@ func (w *world) off() error {
 		return w.create(subject)
 	}
 	return w.do(subject, (*client.Client).Stop)
+}
+
+// offServed is off, with disks that QEMU is served: one that it stands on, and
+// one that it writes itself.
+func (w *world) offServed() error {
+	if err := w.remove(subject); err != nil {
+		return err
+	}
+	base, own := filepath.Join(w.images, "base.vdi"), filepath.Join(w.images, "own.vdi")
+	for _, path := range []string{base, own} {
+		if exists(path) {
+			continue
+		}
+		if _, err := (diskfile.Place{}).Create(path, diskfile.Make{Format: "vdi", Size: 8 << 20}); err != nil {
+			return err
+		}
+	}
+	return w.create(subject, api.DiskSource{Path: base}, api.DiskSource{Path: own, Mode: api.Own})
 }
 
 func (w *world) running() error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/diskfile"
 	"github.com/panalvm/panal/test/guests"
 	"github.com/panalvm/panal/test/harness"
 )
@@ -122,9 +122,8 @@ func (w *world) image() string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
 	}
-	words, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", path, "64M").CombinedOutput()
-	if err != nil {
-		w.t.Fatalf("qemu-img create: %v: %s", err, words)
+	if _, err := (diskfile.Place{}).Create(path, diskfile.Make{Format: "qcow2", Size: 64 << 20}); err != nil {
+		w.t.Fatal(err)
 	}
 	return path
 }
