@@ -166,21 +166,44 @@ func TestWindow(t *testing.T) {
 
 func TestIncompressible(t *testing.T) {
 	p := noise(1, 65536)
-	if !Incompressible(p) {
-		t.Error("noise was taken for compressible")
+	with := func(at int, q []byte) []byte {
+		r := bytes.Clone(p)
+		copy(r[at:], q)
+		return r
 	}
-	if twice := append(bytes.Clone(p[:32700]), p[:32700]...); Incompressible(twice) {
-		t.Error("noise that repeats was taken for incompressible")
+	for name, q := range map[string][]byte{
+		"noise that repeats":             with(32768, p[100:32800]),
+		"noise of which some repeats":    with(60000, p[5000:6200]),
+		"noise with a block of zeros":    with(4096, make([]byte, 4096)),
+		"noise with a block of text":     with(61440, text(1, 4096)),
+		"text":                           text(2, 65536),
+		"little":                         p[:1000],
+		"a cluster of which a half is 0": append(make([]byte, 2048), p[:2048]...),
+	} {
+		if Incompressible(q) {
+			t.Errorf("%s was taken for incompressible", name)
+		}
+	}
+	var e Encoder
+	for seed := range 100 {
+		for _, n := range []int{4096, 5000, 65536, 65536 + 100, 2 << 20} {
+			if n > 65536 && seed > 3 {
+				continue
+			}
+			p := noise(byte(seed), n)
+			if !Incompressible(p) {
+				t.Errorf("%d bytes of noise %d were taken for compressible", n, seed)
+			}
+			if q := e.Encode(nil, p); len(q) > n+5*(1+n/65535) {
+				t.Errorf("%d bytes of noise became %d", n, len(q))
+			}
+		}
 	}
 	for i := range p {
 		p[i] &= 0x7f
 	}
 	if Incompressible(p) {
 		t.Error("seven bits a byte were taken for incompressible")
-	}
-	var e Encoder
-	if q := e.Encode(nil, noise(2, 65536)); len(q) > 65536+10 {
-		t.Errorf("noise became %d bytes", len(q))
 	}
 }
 
