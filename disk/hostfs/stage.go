@@ -159,6 +159,10 @@ func (f *staged) publish(replace bool) error {
 	if !replace {
 		return nil
 	}
+	if info, err := os.Lstat(f.name); err == nil && info.Mode()&(fs.ModeDevice|fs.ModeNamedPipe|fs.ModeSocket) != 0 {
+		refused := &fs.PathError{Op: "replace", Path: f.name, Err: errors.New("it is a device, a pipe or a socket, and no file")}
+		return errors.Join(refused, os.Remove(to))
+	}
 	if err := os.Rename(to, f.name); err != nil {
 		return errors.Join(err, os.Remove(to))
 	}

@@ -44,6 +44,9 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 	if err != nil {
 		return info, err
 	}
+	if isDevice(to.path) {
+		return createOnDevice(to, m)
+	}
 	stage := hostfs.NewStage(to.files)
 	defer stage.Abort()
 	options, err := m.options(to.format, stage)
@@ -214,12 +217,8 @@ func stream(ctx context.Context, w io.Writer, src disk.Image, to destination, m 
 // ontoDevice writes onto a block device, which stays where it is, and tells how
 // many bytes that has.
 func ontoDevice(ctx context.Context, to destination, src disk.Image, copying disk.CopyOptions) (room int64, err error) {
-	f, _, err := disk.Find(formats.All(), to.format)
-	if err != nil {
+	if err := to.fitsDevice(); err != nil {
 		return 0, err
-	}
-	if f.Name != "raw" {
-		return 0, disk.Usage("%s is a block device; only raw can be written onto one", to.path)
 	}
 	img, err := disk.Open(to.path, disk.Options{FS: to.files, Formats: formats.All(), Format: "raw", Write: true})
 	if err != nil {
@@ -237,4 +236,37 @@ func ontoDevice(ctx context.Context, to destination, src disk.Image, copying dis
 		err = img.(disk.Writer).Sync()
 	}
 	return room, errors.Join(err, img.Close())
+}
+
+// fitsDevice refuses formats that are files.
+func (d destination) fitsDevice() error {
+	f, _, err := disk.Find(formats.All(), d.format)
+	if err == nil && f.Name != "raw" {
+		err = disk.Usage("%s is a block device; only raw can be written onto one", d.path)
+	}
+	return err
+}
+
+// createOnDevice makes an empty disk on a block device, which stays where it is.
+func createOnDevice(to destination, m Make) (info disk.Info, err error) {
+	if err := to.fitsDevice(); err != nil {
+		return info, err
+	}
+	if m.Parent != "" {
+		return info, disk.Unsupported("raw", "images of this kind cannot have a parent")
+	}
+	options, err := m.options(to.format, to.files)
+	if err != nil {
+		return info, err
+	}
+	device, err := to.files.Open(to.path, true)
+	if err != nil {
+		return info, err
+	}
+	img, err := disk.CreateFile(device, to.path, options)
+	if err != nil {
+		return info, err
+	}
+	info = disk.Describe(img)
+	return info, img.Close()
 }
