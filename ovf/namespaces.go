@@ -15,8 +15,8 @@ const (
 	NSVMware = "http://www.vmware.com/schema/ovf"
 	// NSVirtualBox is that of VirtualBox's extensions.
 	NSVirtualBox = "http://www.virtualbox.org/ovf/machine"
-	// NSXenServer is that of XenServer's and XenConvert's extensions.
-	NSXenServer = "http://www.citrix.com/xenserver/ovf/envelope/1"
+	// NSXenServer is that of XenCenter's and XenConvert's extensions.
+	NSXenServer = "http://schemas.citrix.com/ovf/envelope/1"
 	// NSXML is that of the prefix xml, as in xml:lang.
 	NSXML = "http://www.w3.org/XML/1998/namespace"
 	// NSInstance is that of the prefix xsi.

@@ -18,7 +18,7 @@ import (
 func minimal(sections, machine string) string {
 	return `<?xml version="1.0"?><ovf:Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1"
  xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData" xmlns:vmw="http://www.vmware.com/schema/ovf"
- xmlns:vbox="http://www.virtualbox.org/ovf/machine" xmlns:xen="http://www.citrix.com/xenserver/ovf/envelope/1"><References/>` + sections +
+ xmlns:vbox="http://www.virtualbox.org/ovf/machine" xmlns:xen="http://schemas.citrix.com/ovf/envelope/1"><References/>` + sections +
 		`<VirtualSystem ovf:id="vm"><Info>a machine</Info>` + machine + `</VirtualSystem></ovf:Envelope>`
 }
 
@@ -181,7 +181,8 @@ func TestVendors(t *testing.T) {
 		`<OperatingSystemSection ovf:id="94" vmw:osType="debian10_64Guest"><Info>os</Info><vbox:OSType ovf:required="false">Debian_64</vbox:OSType></OperatingSystemSection>
 <VirtualHardwareSection><Info>h</Info><Item><rasd:InstanceID>1</rasd:InstanceID><rasd:ResourceType>3</rasd:ResourceType><rasd:VirtualQuantity>4</rasd:VirtualQuantity>
 <vmw:CoresPerSocket ovf:required="false">2</vmw:CoresPerSocket></Item>
-<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/><vmw:ExtraConfig vmw:key="a.b" vmw:value="c"/></VirtualHardwareSection>
+<vmw:Config ovf:required="false" vmw:key="firmware" vmw:value="efi"/><vmw:ExtraConfig vmw:key="a.b" vmw:value="c"/>
+<xen:VirtualSystemOtherConfigurationData ovf:required="false" Name="HVM_boot_policy"><xen:Value>BIOS order</xen:Value><xen:Info>i</xen:Info></xen:VirtualSystemOtherConfigurationData></VirtualHardwareSection>
 <vbox:Machine ovf:required="false" version="1.19-linux" uuid="{x}" name="vm"><Hardware><CPU count="4"/></Hardware></vbox:Machine>
 <xen:Extra>y</xen:Extra>`))
 	machine := env.Systems()[0]
@@ -198,6 +199,9 @@ func TestVendors(t *testing.T) {
 	}
 	if value, ok := ovf.ConfigValue(hardware.Extra, "firmware"); value != "efi" || !ok {
 		t.Errorf("the firmware is %q", value)
+	}
+	if diff := cmp.Diff(map[string]string{"HVM_boot_policy": "BIOS order"}, ovf.XenConfig(hardware.Extra)); diff != "" {
+		t.Error(diff)
 	}
 	if machine.Unknown("", "Extra").Content() != "y" || machine.Unknown("", "nothing") != nil {
 		t.Error("the extra element is not found")

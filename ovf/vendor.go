@@ -100,3 +100,23 @@ func (s *VirtualHardwareSection) SystemTypes() []string {
 	}
 	return strings.FieldsFunc(s.System.Type, func(r rune) bool { return r == ' ' || r == ',' || r == ';' || r == '\t' || r == '\n' })
 }
+
+// XenConfig is what XenCenter keeps of a machine in the hardware section's Extra,
+// by name: VirtualSystemOtherConfigurationData, as "HVM_boot_policy" or
+// "platform".
+func XenConfig(extra []Element) map[string]string {
+	values := map[string]string{}
+	for _, e := range extra {
+		if e.Name.Local != "VirtualSystemOtherConfigurationData" || e.Name.Space != NSXenServer {
+			continue
+		}
+		name := e.Attr("", "Name")
+		if name == "" {
+			name = e.Attr(NSXenServer, "Name")
+		}
+		if value := e.Child("", "Value"); value != nil && name != "" {
+			values[name] = strings.TrimSpace(value.Content())
+		}
+	}
+	return values
+}
