@@ -22,6 +22,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -148,20 +149,36 @@ func (f *FS) Remove(name string) error {
 	return root.Remove(rel)
 }
 
-// Rename puts a file in the place of another of the same directory.
+// Rename puts a file in the place of another of the same directory, and gives
+// it that one's mode and, if it may, owner. A symbolic link stays: the file that it
+// leads to is replaced.
 func (f *FS) Rename(from, to string) error {
-	if filepath.Dir(from) != filepath.Dir(to) {
-		return &os.LinkError{Op: "rename", Old: from, New: to, Err: errors.New("not in one directory")}
+	to, err := realPath(to)
+	if err != nil {
+		return err
 	}
-	if f.roots == nil {
-		return errors.Join(os.Rename(from, to), syncDir(filepath.Dir(to)))
+	if dir, err := realPath(filepath.Dir(from)); err != nil || dir != filepath.Dir(to) {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: errors.Join(errors.New("not in one directory"), err)}
 	}
 	root, rel, err := f.root(from)
+	if f.roots == nil {
+		root, err = os.OpenRoot(filepath.Dir(to))
+		rel = filepath.Base(from)
+	}
 	if err != nil {
 		return err
 	}
 	defer root.Close()
-	if err := root.Rename(rel, filepath.Join(filepath.Dir(rel), filepath.Base(to))); err != nil {
+	old := filepath.Join(filepath.Dir(rel), filepath.Base(to))
+	if info, err := root.Stat(old); err == nil {
+		if owner, ok := info.Sys().(*syscall.Stat_t); ok {
+			_ = root.Lchown(rel, int(owner.Uid), int(owner.Gid)) // most users may not
+		}
+		if err := root.Chmod(rel, info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	if err := root.Rename(rel, old); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(to))

@@ -317,8 +317,31 @@ func TestAFileTakesAnothersPlace(t *testing.T) {
 		if err := files.Rename(at("vm/a"), at("other/a")); err == nil {
 			t.Error("a file went to another directory")
 		}
+		renamedThroughLink(t, files, at("vm"))
 	}
 	if err := bounded.Rename(at("other/c"), at("other/d")); !errors.Is(err, disk.ErrOutside) {
 		t.Errorf("outside: %v", err)
+	}
+}
+
+// renamedThroughLink replaces a file by the name of a link that leads to it.
+func renamedThroughLink(t *testing.T, files *hostfs.FS, dir string) {
+	t.Helper()
+	old, link, young := filepath.Join(dir, "old"), filepath.Join(dir, "link"), filepath.Join(dir, "young")
+	defer os.Remove(link)
+	err := errors.Join(os.WriteFile(old, nil, 0o640), os.Chmod(old, 0o640), os.Symlink("old", link), os.WriteFile(young, []byte("young"), 0o600))
+	if err := errors.Join(err, files.Rename(young, link)); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Lstat(link)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		t.Errorf("the link is gone: %v, %v", info, err)
+	}
+	p, err := os.ReadFile(old)
+	if err != nil || string(p) != "young" {
+		t.Errorf("what the link leads to is %q, %v", p, err)
+	}
+	if info, err = os.Stat(old); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("its mode is %v, %v", info.Mode(), err)
 	}
 }
