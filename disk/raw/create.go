@@ -39,9 +39,9 @@ func (i *image) make(t *disk.Target) error {
 
 // makeParts makes the parts of a split disk.
 func (i *image) makeParts(t *disk.Target, limit int64) error {
-	stem, first, digits, ok := numbered(t.Name)
-	if !ok || first > 1 {
-		return disk.Usage("the first part of a split disk must be called .000 or .001")
+	numbers, ok := numberingOf(t.Name)
+	if !ok || !numbers.isFirst() {
+		return disk.Usage("the first part of a split disk must be called .000, .001 or .aa")
 	}
 	if (t.Size+limit-1)/limit > maxParts {
 		return disk.Usage("%d bytes in parts of %d are more than %d files; choose larger parts", t.Size, limit, maxParts)
@@ -50,7 +50,7 @@ func (i *image) makeParts(t *disk.Target, limit int64) error {
 		return err
 	}
 	for start := limit; start < t.Size; start += limit {
-		name := partName(stem, first+len(i.parts), digits)
+		name := numbers.name(numbers.first + len(i.parts))
 		file, err := t.Sibling(name)
 		if err != nil {
 			return err

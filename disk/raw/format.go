@@ -23,13 +23,13 @@ var Format = &disk.Format{
 	Title:      "Raw disk, byte for byte",
 	Variants: []disk.Variant{
 		{Name: plain, Aliases: []string{"sparse", "flat"}, Title: "one file, with holes where it is zero", Create: true, Write: true, Stream: true},
-		{Name: split, Title: "parts called .000, .001 and so on", Create: true, Write: true},
+		{Name: split, Title: "parts called .000, .001 and so on, or .aa, .ab", Create: true, Write: true},
 		{Name: device, Title: "a block device", Write: true},
 		{Name: iso, Title: "an optical disc, ISO 9660 or UDF", Write: true},
 		{Name: floppy, Title: "a floppy disk of a usual size", Write: true},
 	},
 	Options: []disk.Option{
-		{Name: "split", Kind: disk.Bytes, Min: 512, Max: 1 << 62, Variants: []string{plain, split}, Help: "cut the disk into files of this size, the first called .000 or .001"},
+		{Name: "split", Kind: disk.Bytes, Min: 512, Max: 1 << 62, Variants: []string{plain, split}, Help: "cut the disk into files of this size, the first called .000, .001 or .aa"},
 	},
 	Probe:  probe,
 	Open:   open,

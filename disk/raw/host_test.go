@@ -154,3 +154,31 @@ func TestDevice(t *testing.T) {
 		t.Error("a device was resized")
 	}
 }
+
+// TestSplitsPartsAreJoined reads what split(1) makes, with letters and numbers,
+// also beyond where the letters last.
+func TestSplitsPartsAreJoined(t *testing.T) {
+	split := testenv.Need(t, "split")
+	content := make([]byte, 700*512)
+	for i := range content {
+		content[i] = byte(i / 512 * 7)
+	}
+	for first, options := range map[string][]string{
+		"disk.aa": {"-b", "512"}, "disk.aaa": {"-b", "1000", "-a", "3"}, "disk.000": {"-b", "4096", "-d", "-a", "3"},
+	} {
+		dir := t.TempDir()
+		source := filepath.Join(dir, "source")
+		if err := os.WriteFile(source, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(split, append(options, source, filepath.Join(dir, "disk."))...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		img := open(t, hostfs.Everywhere(), filepath.Join(dir, first), disk.Options{Format: "raw"})
+		have := make([]byte, img.Size())
+		if _, err := img.ReadAt(have, 0); err != nil || !bytes.Equal(have, content) || disk.Describe(img).Variant != "split" {
+			t.Errorf("%s: %d bytes, %v, %s", first, len(have), err, disk.Describe(img).Variant)
+		}
+		shut(t, img)
+	}
+}

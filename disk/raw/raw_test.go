@@ -138,6 +138,11 @@ func TestPartsThatAreJoined(t *testing.T) {
 		{"d.00", []string{"d.00", "d.01"}, "0"},
 		{"d.img", []string{"d.img", "d.001"}, "g"},
 		{".001", []string{".001", ".002"}, "1"},
+		{"d.aa", []string{"d.aa", "d.ab", "d.ac", "d.ae"}, "abc"},
+		{"d.aaa", []string{"d.aaa", "d.aab", "d.ab"}, "ab"},
+		{"d.ab", []string{"d.aa", "d.ab", "d.ac"}, "b"},
+		{"d.a", []string{"d.a", "d.b"}, "a"},
+		{"d.AA", []string{"d.AA", "d.AB"}, "A"},
 	} {
 		fs := memfs.New()
 		for _, name := range c.files {
@@ -153,7 +158,7 @@ func TestPartsThatAreJoined(t *testing.T) {
 }
 
 func TestSplitNames(t *testing.T) {
-	for name, right := range map[string]bool{"d.000": true, "d.001": true, "d.002": false, "d.img": false} {
+	for name, right := range map[string]bool{"d.000": true, "d.001": true, "d.002": false, "d.img": false, "d.aa": true, "d.ab": false} {
 		fs := memfs.New()
 		img, err := disk.Create(name, disk.CreateOptions{FS: fs, Formats: formats, Format: "raw:split", Size: 10000, Options: map[string]string{"split": "4K"}})
 		var usage *disk.UsageError

@@ -127,7 +127,12 @@ func formatText(i disk.Info) string {
 	if i.Encrypted {
 		text += ", encrypted"
 	}
-	if i.Guessed {
+	switch {
+	case i.Guessed && i.Variant == "iso":
+		text += " (an optical disc)"
+	case i.Guessed && i.Variant == "floppy":
+		text += " (by its size, a floppy disk)"
+	case i.Guessed:
 		text += " (no signature was found)"
 	}
 	return text

@@ -140,7 +140,9 @@ func TestADiskIsMadeOnADevice(t *testing.T) {
 		return err
 	}
 	for _, m := range []Make{
-		{Format: "raw", Size: 1 << 20}, {Format: "qcow2", Size: 1 << 20, Replace: true}, {Format: "raw", Size: 8 << 20, Replace: true},
+		{Format: "raw", Size: 1 << 20},
+		{Format: "qcow2", Size: 1 << 20, Replace: true},
+		{Format: "raw", Size: 8 << 20, Replace: true},
 		{Format: "raw", Parent: device, Replace: true},
 	} {
 		if err := create(m); err == nil {
