@@ -30,13 +30,20 @@ func stream(w io.Writer, t *disk.Target) (disk.Sink, error) {
 	return s, writeHead(s, foot, head)
 }
 
+// smallBlock is the length of blocks below which what alignment costs counts.
+const smallBlock = 64 << 10
+
 // writeHead writes all that stands before the first block. Data is put at
 // pages: before each block's bitmap are some bytes of nothing.
 func writeHead(s *blockmap.Stream, foot footer, head header) error {
+	unit := int64(blockmap.Page)
+	if s.Block < smallBlock {
+		unit = sector
+	}
 	bitmap := bitmapSize(s.Block)
-	stride := roundUp(bitmap+s.Block, blockmap.Page)
+	stride := roundUp(bitmap+s.Block, unit)
 	aside := stride - s.Block - bitmap
-	first := roundUp(head.tableEnd()+aside+bitmap, blockmap.Page) - bitmap
+	first := roundUp(head.tableEnd()+aside+bitmap, unit) - bitmap
 	s.Before = make([]byte, aside+bitmap)
 	for i := range max(1, s.Block/sector/8) {
 		s.Before[aside+i] = 0xff
