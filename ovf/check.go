@@ -13,7 +13,7 @@ import (
 // 1.1 and 2.1, and their schemas DSP8023): IDs, references, places, required
 // attributes, values. At most 1,000 findings are given.
 func Check(env *Envelope) []Finding {
-	c := &checker{env: env, findings: slices.Clone(env.problems), ids: map[string]bool{}}
+	c := newChecker(env)
 	c.files()
 	c.disks()
 	c.networks()
@@ -36,7 +36,29 @@ func Check(env *Envelope) []Finding {
 type checker struct {
 	env      *Envelope
 	findings []Finding
-	ids      map[string]bool // of machines and collections
+	ids      map[string]bool // of machines and collections, as they are met
+
+	fileIDs, diskIDs, networkNames, optionIDs map[string]bool // what there is, to be referred to
+}
+
+func newChecker(env *Envelope) *checker {
+	c := &checker{
+		env: env, findings: slices.Clone(env.problems), ids: map[string]bool{},
+		fileIDs: map[string]bool{}, diskIDs: map[string]bool{}, networkNames: map[string]bool{}, optionIDs: map[string]bool{},
+	}
+	for _, f := range env.Files {
+		c.fileIDs[f.ID] = true
+	}
+	for _, d := range env.Disks() {
+		c.diskIDs[d.ID] = true
+	}
+	for _, n := range env.Networks() {
+		c.networkNames[n.ID] = true
+	}
+	for _, o := range env.Configurations() {
+		c.optionIDs[o.ID] = true
+	}
+	return c
 }
 
 func (c *checker) find(severity Severity, where, text string, args ...any) {
@@ -135,7 +157,7 @@ func chunkName(href string, n int) string { return fmt.Sprintf("%s.%09d", href, 
 
 // fileRef checks that a reference leads to a file.
 func (c *checker) fileRef(where, id string) {
-	if id != "" && c.env.File(id) == nil {
+	if id != "" && !c.fileIDs[id] {
 		c.find(Error, where, "it refers to the file %.60q, which the References do not have", id)
 	}
 }
@@ -165,7 +187,7 @@ func (c *checker) configurations() {
 // configured checks that configurations that something is for exist.
 func (c *checker) configured(where string, names []string) {
 	for _, name := range names {
-		if name != "" && !slices.ContainsFunc(c.env.Configurations(), func(o Configuration) bool { return o.ID == name }) {
+		if name != "" && !c.optionIDs[name] {
 			c.find(Error, where, "it is for the configuration %.60q, which the DeploymentOptionSection does not have", name)
 		}
 	}
@@ -209,12 +231,16 @@ func (c *checker) machine(s *VirtualSystem, where string) {
 
 // startup checks the order of starting a collection.
 func (c *checker) startup(collection *Collection, where string) {
+	members := map[string]bool{}
+	for _, m := range collection.Content {
+		members[m.ContentID()] = true
+	}
 	for s := range All[*StartupSection](collection.Sections) {
 		seen := map[string]bool{}
 		for _, item := range s.Items {
 			where := where + "/Item " + short(item.ID)
 			c.unique(seen, where, "id", item.ID)
-			if !slices.ContainsFunc(collection.Content, func(m Content) bool { return m.ContentID() == item.ID }) {
+			if !members[item.ID] {
 				c.find(Error, where, "it is about a member that the collection does not have")
 			}
 			if !slices.Contains([]string{"", "powerOn", "none"}, item.StartAction) {
@@ -234,7 +260,7 @@ func (c *checker) strings() {
 		if s.Lang == "" && s.FileRef == "" {
 			c.find(Warning, where, "it does not say its language, xml:lang")
 		}
-		if s.FileRef != "" && c.env.File(s.FileRef) == nil {
+		if s.FileRef != "" && !c.fileIDs[s.FileRef] {
 			c.find(Warning, where, "its texts are in the file %.60q, which the References do not have", s.FileRef)
 		}
 		seen := map[string]bool{}

@@ -41,6 +41,9 @@ func (c *checker) capacity(d *Disk, properties map[string]string, where string) 
 	}
 }
 
+// maxParents is how many disks may lie below one.
+const maxParents = 100
+
 // parents follows a chain of disks; who comes back to itself never ends.
 func (c *checker) parents(d Disk, byID map[string]Disk, where string) {
 	for steps := 0; d.ParentRef != ""; steps++ {
@@ -48,7 +51,7 @@ func (c *checker) parents(d Disk, byID map[string]Disk, where string) {
 		switch {
 		case !ok && steps == 0:
 			c.find(Error, where, "its parent is the disk %.60q, which is not there", d.ParentRef)
-		case steps > len(byID) || steps > 1000:
+		case steps > len(byID) || steps > maxParents:
 			c.find(Error, where, "its chain of parents comes back to itself, or is too long")
 			return
 		}

@@ -12,13 +12,6 @@ func (c *checker) hardware(h *VirtualHardwareSection, where string) {
 	for _, i := range h.Items {
 		instances[i.InstanceID] = true
 	}
-	disks, networks := map[string]bool{}, map[string]bool{}
-	for _, d := range c.env.Disks() {
-		disks[d.ID] = true
-	}
-	for _, n := range c.env.Networks() {
-		networks[n.ID] = true
-	}
 	for n := range h.Items {
 		i := &h.Items[n]
 		where := where + "/Item " + short(i.InstanceID)
@@ -32,12 +25,12 @@ func (c *checker) hardware(h *VirtualHardwareSection, where string) {
 			c.find(Error, where, "it is its own Parent")
 		}
 		switch b := i.Backing(); {
-		case b.Kind == BackedByDisk && !disks[b.ID]:
+		case b.Kind == BackedByDisk && !c.diskIDs[b.ID]:
 			c.find(Error, where, "its HostResource is the disk %.60q, which is not there", b.ID)
 		case b.Kind == BackedByFile:
 			c.fileRef(where, b.ID)
 		}
-		if name := i.Connection(); name != "" && !networks[name] {
+		if name := i.Connection(); name != "" && !c.networkNames[name] {
 			c.find(Error, where, "it is connected to the network %.60q, which the NetworkSection does not have", name)
 		}
 	}
@@ -66,7 +59,11 @@ func meet(a, b []string) bool {
 	if len(a) == 0 || len(b) == 0 {
 		return true
 	}
-	return slices.ContainsFunc(a, func(name string) bool { return slices.Contains(b, name) })
+	names := map[string]bool{}
+	for _, name := range a {
+		names[name] = true
+	}
+	return slices.ContainsFunc(b, func(name string) bool { return names[name] })
 }
 
 // items checks items by themselves.

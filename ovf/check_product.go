@@ -52,11 +52,12 @@ func (c *checker) value(p Property, where string) {
 		c.configured(where, []string{v.Configuration})
 		values = append(values, v.Value)
 	}
+	limits := qualifiers(p.Qualifiers)
 	for _, v := range values {
 		if v == "" || strings.Contains(v, "${") {
 			continue // to be given by who deploys it
 		}
-		if err := p.Accepts(v); err != nil {
+		if err := p.accepts(v, limits); err != nil {
 			c.find(Warning, where, "its default: %v", err)
 		}
 	}
@@ -84,11 +85,13 @@ func bitsOf(t string) (int, bool) {
 // Accepts says why a value does not fit the property's type and qualifiers
 // (DSP0243 1.1, 9.5.1 and tables 5 and 6); nil if it does, or the type is not
 // known.
-func (p Property) Accepts(value string) error {
+func (p Property) Accepts(value string) error { return p.accepts(value, qualifiers(p.Qualifiers)) }
+
+func (p Property) accepts(value string, limits []qualifier) error {
 	if err := p.acceptsType(value); err != nil {
 		return err
 	}
-	for _, q := range qualifiers(p.Qualifiers) {
+	for _, q := range limits {
 		if err := q.accepts(value); err != nil {
 			return err
 		}
@@ -121,35 +124,56 @@ func (p Property) acceptsType(value string) error {
 }
 
 // qualifier is one of those in a property's qualifiers: MinLen(1).
-type qualifier struct{ name, argument string }
+type qualifier struct {
+	name, argument string
+	limit          float64         // of MinLen and others
+	values         map[string]bool // of ValueMap
+}
+
+// maxQualifiers is how long the qualifiers of a property may be, in bytes, to be
+// looked at.
+const maxQualifiers = 1 << 14
 
 var qualifierPattern = regexp.MustCompile(`([A-Za-z]+)\s*[({]((?:[^"(){}]|"[^"]*")*)[)}]`)
 
+// qualifiers reads those that are known; an argument that is no number makes it
+// none.
 func qualifiers(text string) []qualifier {
-	if len(text) > 1<<16 {
+	if len(text) > maxQualifiers {
 		return nil
 	}
 	var all []qualifier
 	for _, m := range qualifierPattern.FindAllStringSubmatch(text, -1) {
-		all = append(all, qualifier{m[1], m[2]})
+		q := qualifier{name: strings.ToLower(m[1]), argument: m[2]}
+		var err error
+		switch q.name {
+		case "minlen", "maxlen", "minvalue", "maxvalue":
+			q.limit, err = strconv.ParseFloat(strings.TrimSpace(q.argument), 64)
+		case "valuemap":
+			q.values = quoted(q.argument)
+		default:
+			continue
+		}
+		if err == nil {
+			all = append(all, q)
+		}
 	}
 	return all
 }
 
 func (q qualifier) accepts(value string) error {
-	limit, err := strconv.ParseFloat(strings.TrimSpace(q.argument), 64)
 	length := float64(utf8.RuneCountInString(value))
 	number, notNumber := strconv.ParseFloat(value, 64)
-	switch name := strings.ToLower(q.name); {
-	case name == "minlen" && err == nil && length < limit:
+	switch {
+	case q.name == "minlen" && length < q.limit:
 		return fmt.Errorf("%.40q is shorter than %s", value, q.argument)
-	case name == "maxlen" && err == nil && length > limit:
+	case q.name == "maxlen" && length > q.limit:
 		return fmt.Errorf("%.40q is longer than %s", value, q.argument)
-	case name == "minvalue" && err == nil && notNumber == nil && number < limit:
+	case q.name == "minvalue" && notNumber == nil && number < q.limit:
 		return fmt.Errorf("%.40q is less than %s", value, q.argument)
-	case name == "maxvalue" && err == nil && notNumber == nil && number > limit:
+	case q.name == "maxvalue" && notNumber == nil && number > q.limit:
 		return fmt.Errorf("%.40q is more than %s", value, q.argument)
-	case name == "valuemap" && !slices.Contains(quoted(q.argument), value):
+	case q.name == "valuemap" && !q.values[value]:
 		return fmt.Errorf("%.40q is none of %.200s", value, q.argument)
 	}
 	return nil
@@ -158,15 +182,15 @@ func (q qualifier) accepts(value string) error {
 var quotedPattern = regexp.MustCompile(`"([^"]*)"`)
 
 // quoted lists the values of a ValueMap.
-func quoted(text string) []string {
-	var all []string
+func quoted(text string) map[string]bool {
+	values := map[string]bool{}
 	for _, m := range quotedPattern.FindAllStringSubmatch(text, -1) {
-		all = append(all, m[1])
+		values[m[1]] = true
 	}
-	if all == nil {
+	if len(values) == 0 {
 		for v := range strings.SplitSeq(text, ",") {
-			all = append(all, strings.TrimSpace(v))
+			values[strings.TrimSpace(v)] = true
 		}
 	}
-	return all
+	return values
 }

@@ -25,10 +25,11 @@ func (e *Envelope) StartOrder() [][]Start { return inOrder(e.Content, nil, Start
 // whole holds for each that starts (none of it when its action is "none"), and
 // behind the last step.
 func inOrder(members []Content, startup *StartupSection, outer StartupItem) [][]Start {
+	items := itemsOf(startup)
 	byOrder := map[int][]Content{}
 	var orders []int
 	for _, m := range members {
-		n := itemFor(startup, m).Order
+		n := items[m.ContentID()].Order
 		if byOrder[n] == nil {
 			orders = append(orders, n)
 		}
@@ -37,16 +38,16 @@ func inOrder(members []Content, startup *StartupSection, outer StartupItem) [][]
 	slices.Sort(orders)
 	var steps [][]Start
 	for _, n := range orders {
-		steps = append(steps, together(byOrder[n], startup, outer)...)
+		steps = append(steps, together(byOrder[n], items, outer)...)
 	}
 	return steps
 }
 
 // together gives the steps of members that start at once.
-func together(members []Content, startup *StartupSection, outer StartupItem) [][]Start {
+func together(members []Content, items map[string]StartupItem, outer StartupItem) [][]Start {
 	var steps [][]Start
 	for _, m := range members {
-		item := itemFor(startup, m)
+		item := items[m.ContentID()]
 		if outer.StartAction == "none" {
 			item.StartAction = "none"
 		}
@@ -93,14 +94,14 @@ func startOf(s *VirtualSystem, item StartupItem) Start {
 	return start
 }
 
-// itemFor is what a startup section says of a member.
-func itemFor(startup *StartupSection, m Content) StartupItem {
-	if startup != nil {
-		for _, item := range startup.Items {
-			if item.ID == m.ContentID() {
-				return item
-			}
-		}
+// itemsOf is what a startup section says, by member.
+func itemsOf(startup *StartupSection) map[string]StartupItem {
+	items := map[string]StartupItem{}
+	if startup == nil {
+		return items
 	}
-	return StartupItem{}
+	for _, item := range slices.Backward(startup.Items) {
+		items[item.ID] = item // the first counts
+	}
+	return items
 }

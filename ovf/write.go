@@ -179,21 +179,27 @@ func arrange(e *Element, version Version) {
 // another heading begins.
 func (x *encoder) product(s *ProductSection) Element {
 	e := x.element("ProductSection", "", s)
-	at := slices.IndexFunc(e.Children, func(c Element) bool { return c.Name == attrName("Property") })
-	heading := Text{}
-	for _, p := range s.Properties {
-		if !sameText(p.Category, heading) {
-			heading = p.Category
-			wrapped := struct {
-				Category Text `ovf:"Category,always"`
-			}{heading}
-			category := x.element("ProductSection", "", &wrapped).Children[0]
-			e.Children = slices.Insert(e.Children, at, category)
-			at++
+	var children []Element
+	heading, properties := Text{}, s.Properties
+	for _, c := range e.Children {
+		if c.Name == attrName("Property") && len(properties) > 0 {
+			if !sameText(properties[0].Category, heading) {
+				heading = properties[0].Category
+				children = append(children, x.category(heading))
+			}
+			properties = properties[1:]
 		}
-		at++
+		children = append(children, c)
 	}
+	e.Children = children
 	return e
+}
+
+func (x *encoder) category(heading Text) Element {
+	wrapped := struct {
+		Category Text `ovf:"Category,always"`
+	}{heading}
+	return x.element("ProductSection", "", &wrapped).Children[0]
 }
 
 func sameText(a, b Text) bool {

@@ -52,6 +52,9 @@ func TestManifestsMayComeBeforeOrBehind(t *testing.T) {
 		if !errors.Is(err, ovf.ErrDigest) || !errors.As(err, &wrong) || wrong.File != "disk1.vmdk" {
 			t.Errorf("%s, with another content: %v", name, err)
 		}
+		if _, report, err := readAll(bytes.NewReader(build(t, members...)), ova.Options{KeepGoing: true}); !errors.Is(err, ovf.ErrDigest) || len(report.Verified) != 1 {
+			t.Errorf("%s, going on: %+v, %v", name, report, err)
+		}
 	}
 }
 
@@ -281,5 +284,24 @@ func TestOtherCompressionsAreRefused(t *testing.T) {
 	p[len(p)-6] ^= 1
 	if _, _, err := readAll(bytes.NewReader(p), ova.Options{}); err == nil {
 		t.Error("a gzip stream with a wrong checksum is taken")
+	}
+}
+
+func TestVerifyingTooEarly(t *testing.T) {
+	r, err := ova.NewReader(bytes.NewReader(sound(t)), ova.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Verify(ova.Trust{}); err == nil {
+		t.Error("it is verified before it was read")
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Verify(ova.Trust{}); err == nil {
+		t.Error("it is verified after it was closed")
 	}
 }

@@ -28,12 +28,16 @@ type Report struct {
 
 // Verify tells whether the archive is what its manifest says, and the manifest
 // what its certificate says. All members must have been gone through, until
-// Next gave io.EOF. The error joins all that is wrong: *ovf.MismatchError,
-// ErrMissing, ovf.ErrSignature. That there is no manifest, no certificate or
-// none to be trusted is no error here; the Report says it.
+// Next gave io.EOF; an earlier error of Next is what Verify gives too. The error
+// joins all that is wrong: *ovf.MismatchError, ErrMissing, ovf.ErrSignature.
+// That there is no manifest, no certificate or none to be trusted is no error
+// here; the Report says it.
 func (r *Reader) Verify(t Trust) (*Report, error) {
-	if !errors.Is(r.failed, io.EOF) && !errors.Is(r.failed, ovf.ErrDigest) {
+	if r.failed == nil {
 		return nil, fmt.Errorf("verifying the archive: it was not read to its end")
+	}
+	if !errors.Is(r.failed, io.EOF) {
+		return nil, r.failed
 	}
 	return report{
 		members: r.members, manifest: r.manifest, manifestRaw: r.manifestRaw, manifestAs: r.manifestAs,
