@@ -147,8 +147,7 @@ type SnapshotTaker interface {
 	// DropSnapshot gives up a state that is not the current one; all others read
 	// as before, also while it is under way and when it is broken off: then
 	// what is left of the state that was to go may be a mixture, and dropping it
-	// again completes that. A state that several others are based on is refused.
-	// progress may be nil.
+	// again completes that. progress may be nil.
 	DropSnapshot(ctx context.Context, id string, progress func(done, total int64)) error
 }
 

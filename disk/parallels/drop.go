@@ -1,6 +1,7 @@
 package parallels
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -9,8 +10,9 @@ import (
 	"github.com/panalvm/panal/disk"
 )
 
-// DropSnapshot gives up a shot. What one that is based on it needs of it is kept by
-// writing that one's files into the files of the shot that goes, which may be the largest.
+// DropSnapshot gives up a shot. What those that are based on it need of it is
+// copied into the files of all but the last of them. That one's files are
+// written into the files of the shot that goes, which may be the largest.
 func (b *bundle) DropSnapshot(ctx context.Context, id string, progress func(done, total int64)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -28,6 +30,11 @@ func (b *bundle) DropSnapshot(ctx context.Context, id string, progress func(done
 	if err := b.syncFiles(); err != nil {
 		return err
 	}
+	for ; len(children) > 1; children = children[1:] {
+		if err := b.reopened(func() error { return b.lift(ctx, gone, children[0], progress) }); err != nil {
+			return err
+		}
+	}
 	child := children[0]
 	if err := b.reopened(func() error { return b.merge(ctx, gone, child, progress) }); err != nil {
 		return err
@@ -35,7 +42,7 @@ func (b *bundle) DropSnapshot(ctx context.Context, id string, progress func(done
 	return b.reopened(func() error { return b.forget(gone, child) })
 }
 
-// droppable tells which shots are based on one that is to go: at most one.
+// droppable tells which shots are based on one that is to go.
 func (b *bundle) droppable(gone string) (children []string, err error) {
 	switch {
 	case b.d.shot(gone) == nil:
@@ -49,9 +56,6 @@ func (b *bundle) droppable(gone string) (children []string, err error) {
 		if s.parent == gone {
 			children = append(children, s.guid)
 		}
-	}
-	if len(children) > 1 {
-		return nil, disk.Unsupported(name, "several states are based on %s: %s; drop all but one of them first", gone, strings.Join(children, ", "))
 	}
 	return children, nil
 }
@@ -132,6 +136,86 @@ func (p *part) sink(ctx context.Context, progress func(done int64)) error {
 		}
 	}
 	return into.Sync()
+}
+
+// lift copies what a shot's parent, gone, holds into the shot's own files where
+// these have nothing, and bases the shot on what gone is based on. It changes nothing of
+// what any shot reads as.
+func (b *bundle) lift(ctx context.Context, gone, child string, progress func(done, total int64)) error {
+	line, err := b.d.lineage(child)
+	if err != nil {
+		return err
+	}
+	s, _, err := b.opener(line, child).open()
+	if err != nil {
+		return err
+	}
+	for i := range s.parts {
+		p := &s.parts[i]
+		if err = p.takeOver(ctx, func(done int64) {
+			if progress != nil {
+				progress(p.start+done, b.d.size)
+			}
+		}); err != nil {
+			break
+		}
+	}
+	if err := errors.Join(err, s.close()); err != nil {
+		return err
+	}
+	parent := cmp.Or(b.d.shot(gone).parent, guidNone)
+	return b.edit(func(root *element) error {
+		for _, s := range root.child("Snapshots").all("Shot") {
+			if guid(s.string("GUID")) == child {
+				s.set("ParentGUID", braced(parent))
+			}
+		}
+		return nil
+	})
+}
+
+// takeOver copies into the youngest file what the one below it holds, and makes
+// zero what that hides by its end.
+func (p *part) takeOver(ctx context.Context, progress func(done int64)) error {
+	into, from := p.own[0].layer, p.own[1].layer
+	for e, err := range disk.Extents(ctx, into, 0, into.Size()) {
+		if err != nil {
+			return err
+		}
+		progress(e.Off)
+		if e.State != disk.Unallocated {
+			continue
+		}
+		if err := copyUp(ctx, into, from, e.Off, min(e.End(), from.Size())); err != nil {
+			return err
+		}
+		if off := max(e.Off, from.Size()); off < e.End() && from.Parent() != nil {
+			if err := into.ZeroAt(off, e.End()-off); err != nil {
+				return err
+			}
+		}
+	}
+	return into.Sync()
+}
+
+// copyUp writes into a file what the one below it has of a range.
+func copyUp(ctx context.Context, into, from layer, off, end int64) error {
+	buffer := make([]byte, copyPiece)
+	for e, err := range disk.Extents(ctx, from, off, max(0, end-off)) {
+		if err != nil {
+			return err
+		}
+		for at := e.Off; e.State == disk.Data && at < e.End(); at += copyPiece {
+			q := buffer[:min(copyPiece, e.End()-at)]
+			if err := disk.ReadParent(from, q, at); err != nil {
+				return err
+			}
+			if _, err := into.WriteAt(q, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // forget takes a shot out of the descriptor, and deletes the files that are

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -155,30 +156,85 @@ func TestSnapshotsThatCannotBeDropped(t *testing.T) {
 	m := family()
 	img := mustOpen(t, m, descr, disk.Options{Write: true})
 	defer func() { mustClose(t, img) }()
-	for id, want := range map[string]string{
-		guidBase: "several states", guidTop: "current state", "nonsense": "no snapshot",
-	} {
+	for id, want := range map[string]string{guidTop: "current state", "nonsense": "no snapshot"} {
 		if err := drop(img, id); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
-	if err := drop(img, guidSide); err != nil { // nobody is based on it
-		t.Error(err)
+}
+
+// Whatever is dropped, the other states stay as they are.
+func TestDroppingFromATree(t *testing.T) {
+	states := map[string]string{"": "aM.NP..q", guidMid: "aM.bp..q", guidSide: "SaTbpU.q", guidBase: "aa.bp..q"}
+	for _, order := range [][]string{
+		{guidBase, guidMid, guidSide},
+		{guidBase, guidSide, guidMid},
+		{guidMid, guidBase, guidSide},
+		{guidMid, guidSide, guidBase},
+		{guidSide, guidBase, guidMid},
+		{guidSide, guidMid, guidBase},
+	} {
+		m := family()
+		left := maps.Clone(states)
+		for _, gone := range order {
+			img := mustOpen(t, m, descr, disk.Options{Write: true})
+			if err := drop(img, gone); err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, img)
+			delete(left, gone)
+			for id, want := range left {
+				reads(t, m, descr, id, want)
+			}
+		}
+		if len(m.Names()) != 3 {
+			t.Errorf("the files are %q", m.Names())
+		}
+		img := mustOpen(t, m, descr, disk.Options{Write: true})
+		if err := disk.Resize(img, 3*4096); err != nil { // the second storage goes
+			t.Error(err)
+		}
+		if have := letters(t, img); have != "aM." || len(m.Names()) != 2 {
+			t.Errorf("cut, it reads as %s and has the files %q", have, m.Names())
+		}
+		mustClose(t, img)
 	}
-	if err := drop(img, guidBase); err != nil { // now only one is
-		t.Error(err)
-	}
-	if err := drop(img, guidMid); err != nil {
-		t.Error(err)
-	}
-	if have := letters(t, img); have != "aM.NP..q" || len(m.Names()) != 3 {
-		t.Errorf("it reads as %s and has the files %q", have, m.Names())
-	}
-	if err := disk.Resize(img, 3*4096); err != nil { // the second storage goes
-		t.Error(err)
-	}
-	if have := letters(t, img); have != "aM." || len(m.Names()) != 2 {
-		t.Errorf("cut, it reads as %s and has the files %q", have, m.Names())
+}
+
+func TestPowerCutsWhileATreeIsCut(t *testing.T) {
+	for _, gone := range []string{guidBase, guidMid, guidSide} {
+		everyCut(t, family, func(m *memfs.FS) {
+			img := mustOpen(t, m, descr, disk.Options{Write: true})
+			if err := drop(img, gone); err != nil {
+				t.Fatal(err)
+			}
+			mustClose(t, img)
+		}, func(left *memfs.FS, when string) {
+			states := map[string]string{guidTop: "aM.NP..q", guidMid: "aM.bp..q", guidSide: "SaTbpU.q", guidBase: "aa.bp..q"}
+			img := mustOpen(t, left, descr, disk.Options{Write: true})
+			all := img.(disk.Snapshotter).Snapshots()
+			mustClose(t, img)
+			for _, s := range all {
+				if s.ID != gone {
+					reads(t, left, descr, s.ID, states[s.ID])
+				}
+			}
+			if t.Failed() {
+				t.Fatal(when)
+			}
+			img = mustOpen(t, left, descr, disk.Options{Write: true})
+			if len(all) == 4 {
+				if err := drop(img, gone); err != nil { // again
+					t.Fatalf("%s: dropping again: %v", when, err)
+				}
+			}
+			mustClose(t, img)
+			for id, want := range states {
+				if id != gone {
+					reads(t, left, descr, id, want)
+				}
+			}
+		})
 	}
 }
 
