@@ -17,6 +17,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/panalvm/panal/internal/testenv"
 	"github.com/panalvm/panal/ovf"
 )
 
@@ -70,10 +71,7 @@ func TestTheStandardsExampleIsDecrypted(t *testing.T) {
 
 // openssl decrypts what we encrypt, and we what it encrypts.
 func TestOpenSSLAgrees(t *testing.T) {
-	program, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("there is no openssl")
-	}
+	program := testenv.Need(t, "openssl")
 	env, err := ovf.Parse(strings.NewReader(encrypted))
 	if err != nil {
 		t.Fatal(err)

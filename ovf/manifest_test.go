@@ -26,6 +26,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/panalvm/panal/disk/disktest"
+	"github.com/panalvm/panal/internal/testenv"
 	"github.com/panalvm/panal/ovf"
 )
 
@@ -211,10 +212,7 @@ func TestKeysThatCannotSign(t *testing.T) {
 
 // What openssl signs is verified, and what we sign, openssl verifies.
 func TestSignaturesOfOpenSSL(t *testing.T) {
-	program, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("there is no openssl")
-	}
+	program := testenv.Need(t, "openssl")
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
 	put := func(name string, p []byte) {

@@ -20,6 +20,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/panalvm/panal/internal/testenv"
 	"github.com/panalvm/panal/ovf"
 	"github.com/panalvm/panal/ovf/ova"
 )
@@ -200,10 +201,7 @@ func TestFilesNeedNoSpool(t *testing.T) {
 // listed asks tar for the members.
 func listed(t *testing.T, name, want string) {
 	t.Helper()
-	out, err := exec.Command("tar", "tf", name).CombinedOutput()
-	if errors.Is(err, exec.ErrNotFound) {
-		t.Skip("there is no tar")
-	}
+	out, err := exec.Command(testenv.Need(t, "tar"), "tf", name).CombinedOutput()
 	if have := strings.Join(strings.Fields(string(out)), " "); err != nil || have != want {
 		t.Errorf("tar lists %s, %v", have, err)
 	}
