@@ -51,6 +51,11 @@ func (m *image) changing() error {
 
 // edit changes the descriptor, durably.
 func (m *image) edit(change func(d *descriptor.Descriptor) error) error {
+	return m.editBy(m.store, change)
+}
+
+// editBy is edit, with how the text is to be stored.
+func (m *image) editBy(store func(*descriptor.Descriptor) error, change func(d *descriptor.Descriptor) error) error {
 	m.identity.mu.Lock()
 	defer m.identity.mu.Unlock()
 	if m.desc == nil {
@@ -60,7 +65,7 @@ func (m *image) edit(change func(d *descriptor.Descriptor) error) error {
 	if err := change(d); err != nil {
 		return err
 	}
-	return m.store(d)
+	return store(d)
 }
 
 // settleText writes the descriptor anew when a change of it failed: what the
@@ -172,7 +177,9 @@ func (m *image) SetParent(parent disk.Image, hint, _ string) error {
 	if err := checkName("parent's name", hint); err != nil {
 		return err
 	}
-	err := m.edit(func(d *descriptor.Descriptor) error {
+	m.shape.Lock()
+	defer m.shape.Unlock()
+	err := m.editBy(m.rewrite, func(d *descriptor.Descriptor) error {
 		for _, key := range []string{keyParentUUID, keyParentModified} { // VirtualBox's, of the parent before
 			d.Delete(key)
 		}
@@ -183,8 +190,6 @@ func (m *image) SetParent(parent disk.Image, hint, _ string) error {
 		return nameParent(d, parent, hint)
 	})
 	if err == nil {
-		m.shape.Lock()
-		defer m.shape.Unlock()
 		m.link = nil
 		if parent != nil {
 			m.link = &disk.Link{Name: hint, Format: name}

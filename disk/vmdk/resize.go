@@ -87,7 +87,7 @@ func (m *image) undoGrow(size int64, count int) error {
 	m.spans, m.size = m.spans[:count], size
 	last := &m.spans[count-1]
 	last.cut(size - last.start)
-	if m.settleText() != nil {
+	if m.settleWhole() != nil {
 		return nil // why, growing has told already
 	}
 	if s, ok := last.extent.(*sparse); ok && s.writer != nil {
@@ -235,7 +235,7 @@ func (m *image) zeroedGrains() bool {
 // describeExtents writes the extents as they are into the descriptor.
 func (m *image) describeExtents() error {
 	var kept []descriptor.Extent
-	err := m.edit(func(d *descriptor.Descriptor) error {
+	err := m.editBy(m.rewrite, func(d *descriptor.Descriptor) error {
 		all, err := d.Extents()
 		if err != nil {
 			return err
@@ -282,6 +282,7 @@ func (m *image) shrink(size int64) error {
 	m.spans, m.size, last.len = spans[:count:count], size, size-last.start
 	if err := m.describeExtents(); err != nil {
 		m.spans, m.size, last.len = spans, old, oldLen
+		_ = m.settleWhole() // the next Sync says so if it fails again
 		return err
 	}
 	last.cut(last.len)

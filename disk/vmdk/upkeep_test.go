@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk/disktest"
+	"github.com/panalvm/panal/disk/vmdk"
 )
 
 // damaged are images to be repaired: those that hold the same when they are,
@@ -34,6 +35,17 @@ func TestUpkeep(t *testing.T) {
 				files = damaged(t)
 			}
 			disktest.Upkeep(t, s, files)
+		})
+	}
+}
+
+// TestUpkeepOfManyExtents changes descriptors of several sectors.
+func TestUpkeepOfManyExtents(t *testing.T) {
+	for _, variant := range []string{"twoGbMaxExtentSparse", "twoGbMaxExtentFlat"} {
+		t.Run(variant, func(t *testing.T) {
+			disktest.Upkeep(t, disktest.Subject{
+				Format: vmdk.Format, Variant: variant, Size: 8*64<<10 + 512, Options: map[string]string{"extentSize": "64K"},
+			}, nil)
 		})
 	}
 }
