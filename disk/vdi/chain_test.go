@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/disk/memfs"
 )
 
@@ -73,6 +74,33 @@ func TestTheBrokenLinkOfAChainIsNamed(t *testing.T) {
 			if c.kind == disk.ErrWrongParent && errors.Is(err, disk.ErrNoParent) {
 				t.Errorf("it is said to be missing too: %v", err)
 			}
+		})
+	}
+}
+
+// What changes nothing that a guest reads leaves an image the parent that it was.
+func TestAParentThatWasTidiedUp(t *testing.T) {
+	for name, do := range map[string]func(img disk.Image) error{
+		"compact": func(img disk.Image) error { _, err := img.(disk.Compacter).Compact(t.Context(), nil); return err },
+		"repair":  func(img disk.Image) error { _, err := disk.Repair(t.Context(), img); return err },
+		"sync":    func(img disk.Image) error { return img.(disk.Writer).Sync() },
+		"nothing": func(img disk.Image) error { _, err := img.(disk.Writer).WriteAt(nil, 0); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := longChain(t)
+			base, err := disk.Open("b.vdi", disk.Options{FS: files, Formats: formats, Write: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := do(base); err != nil {
+				t.Fatal(err)
+			}
+			disktest.Finish(t, base)
+			img, err := disk.Open("c3.vdi", disk.Options{FS: files, Formats: formats})
+			if err != nil {
+				t.Fatal(err)
+			}
+			disktest.Finish(t, img)
 		})
 	}
 }

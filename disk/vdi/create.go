@@ -56,7 +56,8 @@ func createFile(t *disk.Target) (*image, error) {
 		return nil, err
 	}
 	img.Below(t.Parent, true)
-	img.Space, img.touched = blockmap.Behind(img.Shape, end), true
+	img.Space = blockmap.Behind(img.Shape, end)
+	img.touched.Store(true)
 	return img, nil
 }
 

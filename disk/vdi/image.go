@@ -15,11 +15,11 @@ type image struct {
 	based bool // names a parent, whether or not that is open
 	fixed bool
 
-	head    header // guarded by the space's lock
-	stale   bool   // the header in the file is not head; so guarded
-	touched bool   // the modification UUID was changed since opening; so guarded
+	head  header // guarded by the space's lock
+	stale bool   // the header in the file is not head; so guarded
 
-	used atomic.Int64 // the header's number of used places, for reading without that lock
+	used    atomic.Int64 // the header's number of used places, for reading without that lock
+	touched atomic.Bool  // the modification UUID was changed since opening
 }
 
 // sector is what a guest reads at least.

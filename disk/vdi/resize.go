@@ -26,6 +26,9 @@ func (m *image) Resize(size int64) error {
 		return nil
 	}
 	return m.AloneSettled(func() error {
+		if err := m.touch(); err != nil {
+			return err
+		}
 		if size < m.Shape.Size {
 			return m.shrink(size)
 		}

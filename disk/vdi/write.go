@@ -9,20 +9,27 @@ import (
 	"github.com/panalvm/panal/disk/blockmap"
 )
 
-// Begin looks for free places and changes the modification UUID, by which
-// children notice that their parent is no longer what it was.
+// Begin looks for free places.
 func (m *image) Begin() error {
-	if m.Space == nil {
-		s, err := m.Survey(context.Background())
-		if err != nil {
-			return err
-		}
-		if err := m.Usable(s); err != nil {
-			return err
-		}
-		m.Space = m.FindSpace(s, m.Shape.At(uint32(min(int64(m.head.used()), m.filePlaces()))))
+	if m.Space != nil {
+		return nil
 	}
-	if m.touched {
+	s, err := m.Survey(context.Background())
+	if err != nil {
+		return err
+	}
+	if err := m.Usable(s); err != nil {
+		return err
+	}
+	m.Space = m.FindSpace(s, m.Shape.At(uint32(min(int64(m.head.used()), m.filePlaces()))))
+	return nil
+}
+
+// touch changes the modification UUID when the image is about to hold something
+// else, for the first time after opening it: by that children notice that their
+// parent is no longer what it was. The space's lock is held.
+func (m *image) touch() error {
+	if m.touched.Load() {
 		return nil
 	}
 	id, err := uuid.NewRandom()
@@ -33,7 +40,7 @@ func (m *image) Begin() error {
 	if err := m.writeHeader(); err != nil {
 		return err
 	}
-	m.touched = true
+	m.touched.Store(true)
 	return nil
 }
 
@@ -48,6 +55,9 @@ func (m *image) placesBefore(end int64) int64 {
 // WriteSome writes the beginning of p that lies in one row of places, or that
 // needs new ones.
 func (m *image) WriteSome(p []byte, off int64) (int, error) {
+	if !m.touched.Load() {
+		return m.Making(func() (int, error) { return 0, m.touch() })
+	}
 	index, within := off/m.Shape.Block, off%m.Shape.Block
 	place, err := m.Pointer(index)
 	if err != nil {
