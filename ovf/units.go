@@ -134,10 +134,15 @@ func (u *Unit) times(sign byte, term string) error {
 		return fmt.Errorf("%q is neither a number nor a word", term)
 	}
 	base, ok := unitWord(term)
-	if !ok {
-		base = Unit{strings.TrimSuffix(term, "s"), 1}
+	if word := singular(term); !ok {
+		if base, ok = unitWord(word); !ok {
+			base = Unit{word, 1}
+		}
 	}
-	if sign == '/' {
+	switch {
+	case sign == '/' && base.Factor != 1:
+		return fmt.Errorf("it divides by %s, which is %d times a base", term, base.Factor)
+	case sign == '/':
 		u.Base += "/" + base.Base
 		return nil
 	}
@@ -147,6 +152,14 @@ func (u *Unit) times(sign byte, term string) error {
 		u.Base = base.Base
 	}
 	return u.times('*', strconv.FormatUint(base.Factor, 10))
+}
+
+// singular takes the s off "seconds".
+func singular(word string) string {
+	if len(word) > 3 && strings.HasSuffix(word, "s") && !strings.HasSuffix(word, "ss") {
+		return word[:len(word)-1]
+	}
+	return word
 }
 
 // unitNumber reads "1024", "2^20", "2 ^ 20" and "2**20" without its stars.

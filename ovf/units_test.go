@@ -28,7 +28,7 @@ func TestUnits(t *testing.T) {
 }
 
 func TestWrongUnits(t *testing.T) {
-	for _, text := range []string{"byte * 2^64", "byte * 2^-1", "byte *", "* *", "byte 2", "byte * 0", "byte * 2^63 * 2", "byte / 2", "2^20^2", "байт", "byte * 99999999999999999999", strings.Repeat("b", 300)} {
+	for _, text := range []string{"byte * 2^64", "byte * 2^-1", "byte *", "* *", "byte 2", "byte * 0", "byte * 2^63 * 2", "byte / 2", "count / kb", "2^20^2", "байт", "byte * 99999999999999999999", strings.Repeat("b", 300)} {
 		if have, err := ovf.ParseUnit(text); err == nil {
 			t.Errorf("%q is %v", text, have)
 		}
