@@ -32,6 +32,9 @@ var (
 	CreateMachine = Operation{"create-machine", "POST", "/v1/machines", "Create a machine (a task)"}
 	Register      = Operation{"register-machine", "POST", "/v1/machines:register", "Make a machine's folder known, or settle changes made to it by hand"}
 
+	PlanImport = Operation{"plan-import", "POST", "/v1/imports:plan", "Tell what an import would make"}
+	Import     = Operation{"import", "POST", "/v1/imports", "Make machines of what another program wrote (a task)"}
+
 	GetMachine     = Operation{"get-machine", "GET", "/v1/machines/{ref}", "Show a machine"}
 	ReplaceMachine = Operation{"replace-machine", "PUT", "/v1/machines/{ref}", "Replace a machine's spec"}
 	ChangeMachine  = Operation{"change-machine", "PATCH", "/v1/machines/{ref}", "Change values of a machine's spec"}

@@ -40,6 +40,16 @@ func (c *Client) Create(ctx context.Context, create api.CreateRequest) (api.Task
 	return call[api.Task](ctx, c, request{operation: api.CreateMachine, body: create})
 }
 
+// PlanImport tells what an import would make.
+func (c *Client) PlanImport(ctx context.Context, what api.ImportRequest) (api.ImportPlan, error) {
+	return call[api.ImportPlan](ctx, c, request{operation: api.PlanImport, body: what})
+}
+
+// Import begins to make machines of what another program wrote.
+func (c *Client) Import(ctx context.Context, what api.ImportRequest) (api.Task, error) {
+	return call[api.Task](ctx, c, request{operation: api.Import, body: what})
+}
+
 // Register makes a machine's folder known, or settles changes made to its
 // machine.json by hand.
 func (c *Client) Register(ctx context.Context, register api.RegisterRequest) (api.Machine, error) {

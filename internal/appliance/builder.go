@@ -193,15 +193,23 @@ func (b *Builder) Adapter(model api.AdapterModel, mac, network string, connected
 		a.Network = "none"
 	}
 	if mac != "" {
-		if clean, ok := cleanMAC(mac); ok {
+		clean, ok := cleanMAC(mac)
+		switch {
+		case ok && !b.hasMAC(clean):
 			a.MAC = clean
-		} else {
+		case ok:
+			b.Notef("network adapter "+a.Name, "%s is the address of another one already; it gets a new one", clean)
+		default:
 			b.Notef("network adapter "+a.Name, "%q is no MAC address that an adapter can have; it gets a new one", mac)
 		}
 	}
 	b.m.Spec.Adapters = append(b.m.Spec.Adapters, a)
 	b.m.Networks[a.Name] = network
 	return a.Name
+}
+
+func (b *Builder) hasMAC(mac string) bool {
+	return slices.ContainsFunc(b.m.Spec.Adapters, func(a api.Adapter) bool { return a.MAC == mac })
 }
 
 // cleanMAC writes a MAC address as Panal does; false for what is none, or is

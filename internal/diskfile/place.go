@@ -162,8 +162,8 @@ func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, erro
 	if err != nil {
 		return nil, err
 	}
-	if err := pour(spool, p.Stdin); err != nil {
-		return nil, errors.Join(err, spool.Close())
+	if _, err := Pour(spool, p.Stdin); err != nil {
+		return nil, errors.Join(fmt.Errorf("keep standard input in %s, which TMPDIR may change: %w", os.TempDir(), err), spool.Close())
 	}
 	options.FS = disk.NoFS{}
 	img, err := disk.OpenFile(spool, "standard input", options)
@@ -178,23 +178,24 @@ func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, erro
 	return hasSnapshot(img, "standard input", o.Snapshot)
 }
 
-// pour writes a stream to a file, and leaves holes where it is zero.
-func pour(f disk.File, from io.Reader) error {
+// Pour writes a stream to a file, leaves holes where it is zero, and says how
+// long it was.
+func Pour(f disk.File, from io.Reader) (int64, error) {
 	buffer := make([]byte, 1<<20)
 	var off int64
 	for {
 		n, err := io.ReadFull(from, buffer)
 		if !zero(buffer[:n]) {
 			if _, err := f.WriteAt(buffer[:n], off); err != nil {
-				return fmt.Errorf("keep standard input in %s, which TMPDIR may change: %w", os.TempDir(), err)
+				return off, err
 			}
 		}
 		off += int64(n)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
-			return f.Truncate(off)
+			return off, f.Truncate(off)
 		}
 		if err != nil {
-			return fmt.Errorf("read standard input: %w", err)
+			return off, err
 		}
 	}
 }

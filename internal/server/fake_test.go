@@ -88,6 +88,15 @@ func (f fakeMachines) Create(_ context.Context, r api.CreateRequest) (api.Task, 
 	return f.task("create", r.Spec.Name, r.Spec.Memory.Size, r.Disks, r.Set)
 }
 
+func (f fakeMachines) PlanImport(_ context.Context, r api.ImportRequest) (api.ImportPlan, error) {
+	_, err := f.task("plan-import", r.Source, r.Properties)
+	return api.ImportPlan{Machines: []api.PlannedMachine{}}, err
+}
+
+func (f fakeMachines) Import(_ context.Context, r api.ImportRequest) (api.Task, error) {
+	return f.task("import", r.Source, r.Networks)
+}
+
 func (f fakeMachines) Register(_ context.Context, r api.RegisterRequest) (api.Machine, error) {
 	return f.machine("register", r)
 }

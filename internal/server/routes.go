@@ -70,6 +70,12 @@ func (s *server) registerMachines(h huma.API) {
 	route(h, s, api.CreateMachine, http.StatusAccepted, func(ctx context.Context, in *bodyInput[api.CreateRequest]) (api.Task, error) {
 		return machines.Create(ctx, in.Body)
 	})
+	route(h, s, api.PlanImport, http.StatusOK, func(ctx context.Context, in *bodyInput[api.ImportRequest]) (api.ImportPlan, error) {
+		return machines.PlanImport(ctx, in.Body)
+	})
+	route(h, s, api.Import, http.StatusAccepted, func(ctx context.Context, in *bodyInput[api.ImportRequest]) (api.Task, error) {
+		return machines.Import(ctx, in.Body)
+	})
 	route(h, s, api.Register, http.StatusOK, func(ctx context.Context, in *bodyInput[api.RegisterRequest]) (api.Machine, error) {
 		return machines.Register(ctx, in.Body)
 	})

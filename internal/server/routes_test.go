@@ -74,6 +74,8 @@ var operations = []operationCase{
 	{api.ListMachines, "/v1/machines?label=a&label=b%3Dc%2Cd&state=running", "", 200, "list {Labels:[a b=c,d] State:running}"},
 	{api.CreateMachine, "/v1/machines", `{"spec":{"name":"web","memory":{"size":"1.5G"}},"disks":[{"path":"/d"}],"set":["cpus=2"]}`, 202, "create web 1536M [{Path:/d Mode: Format: Snapshot:}] [cpus=2]"},
 	{api.CreateMachine, "/v1/machines", `{"spec":{"memory":{"size":4096}}}`, 202, "create  4K [] []"},
+	{api.PlanImport, "/v1/imports:plan", `{"source":"/a.ova","properties":{"a":"b"}}`, 200, "plan-import /a.ova map[a:b]"},
+	{api.Import, "/v1/imports", `{"source":"/a.ova","networks":{"LAN":"none"}}`, 202, "import /a.ova map[LAN:none]"},
 	{api.Register, "/v1/machines:register", `{"folder":"/m","newUUID":true}`, 200, "register {Folder:/m NewUUID:true Name: Discard:false}"},
 	{api.GetMachine, "/v1/machines/web", "", 200, "get web"},
 	{api.GetMachine, "/v1/machines/my%20web%2Fx", "", 200, "get my web/x"},

@@ -27,6 +27,11 @@ type Machines interface {
 	// Create begins to make a machine; the task's Machine is its UUID. What is
 	// wrong with the request is said at once, as api.KindInvalid.
 	Create(ctx context.Context, request api.CreateRequest) (api.Task, error)
+	// PlanImport tells what Import would make, and checks the manifest.
+	PlanImport(ctx context.Context, request api.ImportRequest) (api.ImportPlan, error)
+	// Import begins to make machines of what another program wrote; the task's
+	// Machine is the UUID of the only one. What is wrong with the description is said at once.
+	Import(ctx context.Context, request api.ImportRequest) (api.Task, error)
 	// Register makes a machine of a folder that has a machine.json.
 	Register(ctx context.Context, request api.RegisterRequest) (api.Machine, error)
 	// Replace changes the whole spec.

@@ -43,7 +43,6 @@ type builder struct {
 	*reader
 	hardware    *ovf.VirtualHardwareSection
 	controllers map[string]place // by instance ID
-	hints       map[string]bool  // settings noted already
 }
 
 // notef notes something of the machine.
