@@ -15,8 +15,9 @@
 // The daemon opens the files of the images, within the bounds that package media
 // sets, and hands the descriptors over with what the engine had asked for meanwhile
 // ([transcript]). The process runs as the user that QEMU runs as, without the
-// way to other rights, and where the kernel has Landlock it can open no file at
-// all, connect to nothing and listen on nothing. Locks on images go with the descriptors.
+// way to other rights. The kernel refuses it other sockets, programs and processes
+// (seccomp), and where it has Landlock, every file that is not open already. Locks on
+// images go with the descriptors.
 //
 // # How long it lives
 //

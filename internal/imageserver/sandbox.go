@@ -1,7 +1,6 @@
 package imageserver
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -11,17 +10,17 @@ import (
 )
 
 // confine takes from this process, for ever, what serving does not need: the way
-// to other rights, its memory to others, and where the kernel has Landlock all
-// files but those that are open already, and all of the network. In a program that
-// was built with cgo that cannot be done: errors.ErrUnsupported.
+// to other rights, its memory to others, other connections, programs and processes, and
+// where the kernel has Landlock all files but those that are open already. In a program that
+// was built with cgo this last cannot be done: errors.ErrUnsupported.
 func confine() error {
-	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
-		return fmt.Errorf("give up the way to other rights: %w", errno)
+	if err := restrict(); err != nil {
+		return fmt.Errorf("give up calls of the kernel: %w", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return fmt.Errorf("keep memory from others: %w", err)
 	}
-	if err := enclose(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err := enclose(); err != nil {
 		return fmt.Errorf("give up the host's files: %w", err)
 	}
 	return nil
@@ -50,12 +49,12 @@ var walls = []struct {
 	{1, 8, ruleset{1<<13 - 1, 0, 0}},
 }
 
-// enclose forbids all that Landlock can forbid; errors.ErrUnsupported on a
-// kernel without it.
+// enclose forbids all that Landlock can forbid, which on a kernel without it is
+// nothing.
 func enclose() error {
 	version, _, errno := syscall.Syscall(unix.SYS_LANDLOCK_CREATE_RULESET, 0, 0, unix.LANDLOCK_CREATE_RULESET_VERSION)
 	if errno == unix.ENOSYS || errno == unix.EOPNOTSUPP {
-		return errors.ErrUnsupported
+		return nil
 	}
 	if errno != 0 {
 		return errno

@@ -44,7 +44,7 @@ func run(log *slog.Logger) error {
 	// to flush then. This one ends when QEMU has.
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	if err := confine(); errors.Is(err, errors.ErrUnsupported) {
-		log.Warn("this server is not confined: the program was built with cgo", "error", err)
+		log.Warn("this server could open files of its user: the program was built with cgo", "error", err)
 	} else if err != nil {
 		return err
 	}
