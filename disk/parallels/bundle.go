@@ -232,7 +232,11 @@ func (b *bundle) Size() int64 {
 }
 
 // Parent is the bundle or the file that this one was made to differ from.
-func (b *bundle) Parent() disk.Image { return b.parent }
+func (b *bundle) Parent() disk.Image {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.parent
+}
 
 // Map describes the range at off. The bundle's own shots are part of this
 // image.

@@ -72,6 +72,7 @@ func (b *bundle) ids() []string {
 }
 
 // reopened does something while none of the files is open, and opens them again.
+// The bundle has another Parent afterwards, with the same content.
 func (b *bundle) reopened(do func() error) error {
 	err := b.stack.close()
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/formats"
@@ -113,8 +114,8 @@ func (p Place) around(path string) (*hostfs.FS, error) {
 	if p.Anywhere {
 		return hostfs.Everywhere(), nil
 	}
-	if filepath.Base(path) == bundleDescriptor { // to people, the bundle is the file
-		path = filepath.Dir(path)
+	if dir := filepath.Dir(path); filepath.Base(path) == bundleDescriptor && strings.EqualFold(filepath.Ext(dir), ".hdd") {
+		path = dir // to people, the bundle is the file
 	}
 	files, err := hostfs.Beside(path)
 	if err != nil {

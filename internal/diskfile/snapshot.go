@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/formats"
 )
 
 // isItsOwnParent tells whether a bundle is to be made above itself: a snapshot
@@ -27,6 +28,11 @@ func (p Place) isItsOwnParent(name, parent string) bool {
 func (p Place) takeSnapshot(name string, m Make) (info disk.Info, err error) {
 	if m.Size != 0 || m.UUID != "" || len(m.Options) > 0 || m.Compress {
 		return info, disk.Usage("a snapshot in a bundle is of the bundle's size and kind; nothing of that can be chosen")
+	}
+	if m.Format != "" {
+		if f, _, err := disk.Find(formats.All(), m.Format); err != nil || f.Name != "parallels" {
+			return info, errors.Join(err, disk.Usage("the snapshot of a Parallels bundle is of that format, and not %s", m.Format))
+		}
 	}
 	img, err := p.Open(name, OpenOptions{Format: m.ParentFormat, Write: true})
 	if err != nil {
