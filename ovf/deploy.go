@@ -211,6 +211,28 @@ func (e *Envelope) Defaults() map[string]string {
 	return values
 }
 
+// Expand puts the values of properties for ${key}, as an AppURL or a quantity may
+// have them. What is no known property stays as it is.
+func Expand(text string, properties map[string]string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, "${")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		key, behind, closed := strings.Cut(rest, "}")
+		value, known := properties[key]
+		if !closed || !known {
+			b.WriteString("${")
+			text = rest
+			continue
+		}
+		b.WriteString(value)
+		text = behind
+	}
+}
+
 // all lists machines and collections, the outer before the inner.
 func (e *Envelope) all() []Content {
 	var list []Content

@@ -190,3 +190,14 @@ func TestPropertiesAccept(t *testing.T) {
 		}
 	}
 }
+
+func TestPropertiesAreExpanded(t *testing.T) {
+	properties := map[string]string{"ip": "10.0.0.1", "a.b": "${ip}", "": "empty"}
+	for text, want := range map[string]string{
+		"http://${ip}/": "http://10.0.0.1/", "${ip}${ip}": "10.0.0.110.0.0.1", "${a.b}": "${ip}", "${other} ${ip}": "${other} 10.0.0.1", "${ip": "${ip", "$": "$", "${${ip}}": "${10.0.0.1}", "": "",
+	} {
+		if have := ovf.Expand(text, properties); have != want {
+			t.Errorf("%q became %q, not %q", text, have, want)
+		}
+	}
+}

@@ -78,7 +78,9 @@ func (s *OperatingSystemSection) VirtualBoxType() string {
 func (d *Disk) UUID() string { return strings.Trim(attrValue(d.Attrs, NSVirtualBox, "uuid"), "{}") }
 
 // VirtualBoxMachine is the section in which VirtualBox keeps the machine as in
-// a .vbox file; nil if there is none. [Element.XML] makes a document of it.
+// a .vbox file; nil if there is none. [Element.XML] makes a document of it, whose
+// root is in VirtualBox's namespace and all else in that of OVF, as VirtualBox
+// writes it: go by local names.
 func (s *VirtualSystem) VirtualBoxMachine() *Element { return s.Unknown(NSVirtualBox, "Machine") }
 
 // Unknown finds a section, or another element, that this package has no type

@@ -91,6 +91,23 @@ func (a *Archive) Envelope() (*ovf.Envelope, error) {
 	return env, nil
 }
 
+// Manifest reads the manifest; nil if there is none.
+func (a *Archive) Manifest() (*ovf.Manifest, error) {
+	e := a.first(Manifest)
+	if e == nil {
+		return nil, nil
+	}
+	text, err := a.small(e)
+	var m *ovf.Manifest
+	if err == nil {
+		m, err = parseManifest(text)
+	}
+	if err != nil {
+		return nil, &Error{Member: e.Name, Offset: e.Offset, Err: err}
+	}
+	return m, nil
+}
+
 // first finds the first member of a kind. There is always a descriptor.
 func (a *Archive) first(kind Kind) *Entry {
 	for i := range a.members {
@@ -105,15 +122,15 @@ func (a *Archive) first(kind Kind) *Entry {
 // manifest says, as [Reader.Verify] does.
 func (a *Archive) Verify(ctx context.Context, t Trust) (*Report, error) {
 	p := report{members: a.members, findings: a.findings}
+	var err error
+	if p.manifest, err = a.Manifest(); err != nil {
+		return nil, err
+	}
 	if e := a.first(Manifest); e != nil {
-		text, err := a.small(e)
-		if err == nil {
-			p.manifest, err = parseManifest(text)
-		}
-		if err != nil {
+		p.manifestAs = e.Name
+		if p.manifestRaw, err = a.small(e); err != nil {
 			return nil, &Error{Member: e.Name, Offset: e.Offset, Err: err}
 		}
-		p.manifestAs, p.manifestRaw = e.Name, text
 	}
 	if e := a.first(Certificate); e != nil {
 		text, err := a.small(e)

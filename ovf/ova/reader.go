@@ -17,6 +17,7 @@ type Options struct {
 	// Digests are the algorithms to compute of members that come before the
 	// manifest; nil means all, lest the manifest asks for one that was not
 	// computed. Empty, and not nil, means none: then Verify cannot judge those.
+	// Of an archive in a file, [Archive.Manifest] tells beforehand which.
 	Digests []ovf.Algorithm
 	// KeepGoing makes Next go on behind a member that is not what the manifest
 	// says; Verify tells of it.

@@ -45,6 +45,9 @@ func TestManifestsMayComeBeforeOrBehind(t *testing.T) {
 		if err != nil || len(report.Verified) != 2 {
 			t.Errorf("%s: %+v, %v", name, report, err)
 		}
+		if m, err := open(t, build(t, members...)).Manifest(); err != nil || len(m.Algorithms()) != 1 {
+			t.Errorf("%s: in place %+v, %v", name, m, err)
+		}
 	}
 	for name, members := range map[string][]member{"before": {head, mf, broken}, "behind": {head, broken, mf}} {
 		_, _, err := readAll(bytes.NewReader(build(t, members...)), ova.Options{})
@@ -303,5 +306,36 @@ func TestVerifyingTooEarly(t *testing.T) {
 	}
 	if _, err := r.Verify(ova.Trust{}); err == nil {
 		t.Error("it is verified after it was closed")
+	}
+}
+
+// A member's digests are known when it was read.
+func TestSums(t *testing.T) {
+	r, err := ova.NewReader(bytes.NewReader(sound(t)), ova.Options{Digests: []ovf.Algorithm{ovf.SHA512}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for want := []int{64, 0, 32}; ; want = want[1:] {
+		m, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Sums() != nil {
+			t.Errorf("%s has digests before it was read", m.Name)
+		}
+		if _, err := io.Copy(io.Discard, m); err != nil {
+			t.Fatal(err)
+		}
+		have := 0
+		for _, sum := range m.Sums() {
+			have += len(sum)
+		}
+		if have != want[0] {
+			t.Errorf("the digests of %s have %d bytes, not %d", m.Name, have, want[0])
+		}
 	}
 }
