@@ -16,7 +16,7 @@ func subjects() map[string]disktest.Subject {
 		"split sparse":         {Variant: "twoGbMaxExtentSparse"},
 		"split sparse, zeroed": {Variant: "twoGbMaxExtentSparse", Options: map[string]string{"zeroedGrain": "on"}, Rare: true},
 		"many files":           {Variant: "twoGbMaxExtentSparse", Options: map[string]string{"extentSize": "128K"}},
-		"many flat files":      {Variant: "twoGbMaxExtentFlat", Options: map[string]string{"extentSize": "128K"}},
+		"many flat files":      {Variant: "twoGbMaxExtentFlat", Options: map[string]string{"extentSize": "128K"}, Rare: true},
 		"flat":                 {Variant: "monolithicFlat"},
 		"split flat":           {Variant: "twoGbMaxExtentFlat"},
 		"vmfs":                 {Variant: "vmfs", Options: map[string]string{"thin": "on"}},

@@ -20,7 +20,7 @@ func TestAFullStoreIsToldOnce(t *testing.T) {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			for after, full := 0, true; full; after++ {
+			for after, full := 0, true; full; after += 1 + after/4 {
 				left := after
 				files := &diskfault.FS{FS: memfs.New(), Fail: func(op diskfault.Op, _ string) error {
 					if left--; op == diskfault.Read || left >= 0 {
