@@ -7,9 +7,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/panalvm/panal/disk"
-	"golang.org/x/sys/unix"
 )
 
 // Stage is an FS whose new files have no name until Commit gives them theirs:
@@ -20,8 +23,11 @@ import (
 //	stage := NewStage(fs)
 //	defer stage.Abort()
 //	img, err := disk.Create(name, disk.CreateOptions{FS: stage, …})
-//	…                                     // fill it, Sync it
+//	…                                     // fill it, Close it
 //	err = stage.Commit(false)
+//
+// Until then nothing of it outlasts a power cut, so that a Sync of such a file does
+// nothing; Commit makes it durable.
 type Stage struct {
 	*FS
 	staged []*staged
@@ -33,6 +39,7 @@ type staged struct {
 	handle *os.File // of its own, so that the image may close its
 	hidden string   // the name that it has meanwhile; "" if none
 	made   string   // the directory that was made for it; "" if it was there
+	named  atomic.Bool
 }
 
 // NewStage makes files within what base allows.
@@ -57,8 +64,9 @@ func (s *Stage) Create(name string) (disk.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	s.staged = append(s.staged, &staged{name: name, handle: os.NewFile(uintptr(own), name), hidden: hidden})
-	return &File{file: file, write: true, early: new(early)}, nil
+	made := &staged{name: name, handle: os.NewFile(uintptr(own), name), hidden: hidden}
+	s.staged = append(s.staged, made)
+	return &File{file: file, write: true, early: new(early), staged: made}, nil
 }
 
 // Names are what the files that were made are to be called.
@@ -81,14 +89,17 @@ func (s *Stage) Remove(name string) error {
 	return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 }
 
-// Commit gives the files their names, the one that was made first the last, so
-// that an image appears when its parts are there. What was written must be synced.
+// Commit makes the files durable and then gives them their names, the one that
+// was made first the last, so that an image appears when its parts are there.
 // Without replace, a name that exists is fs.ErrExist, and none of the files appears.
 func (s *Stage) Commit(replace bool) error {
 	if !replace {
 		if err := s.free(); err != nil {
 			return err
 		}
+	}
+	if err := s.Sync(); err != nil {
+		return err
 	}
 	var named []string
 	for i := len(s.staged) - 1; i >= 0; i-- {
@@ -104,6 +115,7 @@ func (s *Stage) Commit(replace bool) error {
 			}
 			return err
 		}
+		f.named.Store(true)
 		if !replace {
 			named = append(named, f.name)
 		}
@@ -114,6 +126,21 @@ func (s *Stage) Commit(replace bool) error {
 	}
 	s.staged = nil
 	return failed
+}
+
+// atOneTime is how many files are synced at once. The journal of a file system is
+// written for all that wait for it, and a split disk may have thousands.
+const atOneTime = 64
+
+// Sync makes durable what was written to the files, for who wants to look
+// whether he still wants them when that is done.
+func (s *Stage) Sync() error {
+	var group errgroup.Group
+	group.SetLimit(atOneTime)
+	for _, f := range s.staged {
+		group.Go(f.handle.Sync)
+	}
+	return group.Wait()
 }
 
 // free tells whether none of the names is taken: asked before the first is

@@ -140,7 +140,7 @@ func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, 
 		return disk.Info{}, err
 	}
 	info := disk.Describe(img)
-	if err := errors.Join(img.Close(), ctx.Err(), m.spares(stage.Names()...)); err != nil {
+	if err := errors.Join(img.Close(), stage.Sync(), ctx.Err(), m.spares(stage.Names()...)); err != nil {
 		return info, err
 	}
 	return info, stage.Commit(m.Replace)
