@@ -3,7 +3,7 @@ package blockmap
 import "github.com/panalvm/panal/disk"
 
 // Kind is what a format adds to an Image. Unless it is said otherwise its methods
-// are called with the layout's lock shared and the space's lock held.
+// are called with the space's lock held, and the layout's shared or alone.
 type Kind interface {
 	// MapAt is Mapper.Map for a range within the disk; the space's lock is not held.
 	MapAt(off, n int64) (disk.Extent, error)
@@ -32,8 +32,7 @@ type Kind interface {
 	// Mend mends headers, as Examine promised.
 	Mend() error
 
-	// Point lets the pointer of a block lead elsewhere, where a copy of it is, or to
-	// what says that it is missing (Lose).
+	// Point lets the pointer of a block lead elsewhere, where a copy of it is.
 	Point(index int64, pointer uint32) error
 	// Lose takes the pointer away from a block whose data is lost.
 	Lose(index int64) error
