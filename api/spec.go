@@ -130,7 +130,7 @@ type Drive struct {
 	Kind       DriveKind `json:"kind,omitempty" enum:"disk,optical,floppy"`
 	Mode       DriveMode `json:"mode,omitempty" enum:"overlay,own,readonly"`
 	Source     string    `json:"source,omitempty" doc:"absolute path of the image the drive was made from, which may name a member of an archive, as in /a.ova/disk1.vmdk; empty for an empty optical or floppy drive, or for a new disk"`
-	Format     string    `json:"format,omitempty" enum:"raw,qcow2,vdi,vmdk,vhd,vpc,vhdx,parallels,xva" doc:"format of the source, found by its content when left out, and from then on fixed; vpc is another name of vhd"`
+	Format     string    `json:"format,omitempty" enum:"raw,qcow2,vdi,vmdk,vhd,vpc,vhdx,parallels,xva,qcow" doc:"format of the source, found by its content when left out, and from then on fixed; vpc is another name of vhd"`
 	Snapshot   string    `json:"snapshot,omitempty" doc:"ID or name of an earlier state that the source holds, to be used instead of its present one"`
 	Size       Size      `json:"size,omitempty" doc:"virtual size; for a new empty disk the size to make"`
 	File       string    `json:"file,omitempty" readOnly:"true" doc:"the image the guest writes, relative to the machine's folder; set by the daemon"`

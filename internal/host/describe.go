@@ -124,7 +124,6 @@ func kernel() string {
 // programs looks for the other programs that machines need.
 func programs(ctx context.Context) []api.Program {
 	wanted := []api.Program{
-		{Name: "qemu-img", Purpose: "makes and inspects disk images"},
 		{Name: "swtpm", Purpose: "emulates a TPM"},
 	}
 	for i := range wanted {

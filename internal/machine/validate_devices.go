@@ -96,7 +96,7 @@ func (c *checker) medium(field string, drive api.Drive) {
 	member(c, field+".kind", drive.Kind, api.Disk, api.Optical, api.FloppyDiskette)
 	member(c, field+".mode", drive.Mode, api.Overlay, api.Own, api.ReadOnly)
 	if drive.Format != "" {
-		member(c, field+".format", drive.Format, "raw", "qcow2", "vdi", "vmdk", "vhd", "vpc", "vhdx", "parallels", "xva")
+		member(c, field+".format", drive.Format, "raw", "qcow2", "vdi", "vmdk", "vhd", "vpc", "vhdx", "parallels", "xva", "qcow")
 	}
 	if drive.Snapshot != "" && (drive.Source == "" || drive.Mode == api.Own) {
 		c.add(field+".snapshot", "is of an image that the drive stands on; this drive has none")

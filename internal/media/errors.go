@@ -23,7 +23,7 @@ func known(ref Ref) error {
 	if err == nil {
 		return nil
 	}
-	if slices.Contains([]string{"qed", "qcow", "dmg", "bochs", "cloop"}, ref.Format) {
+	if slices.Contains([]string{"qed", "dmg", "bochs", "cloop"}, ref.Format) {
 		return problem.New(api.KindUnsupported, "convert it with qemu-img convert", "image %s has the format %s", ref.Path, ref.Format)
 	}
 	names := []string{}

@@ -28,7 +28,7 @@ func RefOf(drive api.Drive) Ref {
 // Image is one image of a chain.
 type Image struct {
 	Path   string // absolute; may name a member of an archive
-	Format string // the engine's name for it: raw, qcow2, vdi, vhd, vhdx, vmdk, parallels, xva
+	Format string // the engine's name for it: raw, qcow2, vdi, vhd, vhdx, vmdk, parallels, xva, qcow
 	Size   api.Size
 	// Files are further files that it consists of.
 	Files []string
