@@ -19,6 +19,7 @@ const zlibWindow = 1 << 12
 type codec struct {
 	kind    uint8
 	cluster int64
+	level   zstd.EncoderLevel // 0 is the fastest
 
 	inflaters sync.Pool // of *deflate.Decoder
 	deflaters sync.Pool // of *deflate.Encoder
@@ -28,6 +29,11 @@ type codec struct {
 	zstdErr   error
 	decoder   *zstd.Decoder
 	encoder   *zstd.Encoder
+}
+
+// zstdLevels are what the option compressionLevel can be.
+var zstdLevels = map[string]zstd.EncoderLevel{
+	"fast": zstd.SpeedFastest, "default": zstd.SpeedDefault, "better": zstd.SpeedBetterCompression, "best": zstd.SpeedBestCompression,
 }
 
 func newCodec(kind uint8, cluster int64) *codec { return &codec{kind: kind, cluster: cluster} }
@@ -94,7 +100,7 @@ func (c *codec) startZstd() error {
 	c.zstdOnce.Do(func() {
 		c.decoder, c.zstdErr = zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(uint64(max(c.cluster, 1<<20))))
 		if c.zstdErr == nil {
-			c.encoder, c.zstdErr = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false), zstd.WithWindowSize(int(max(c.cluster, zstd.MinWindowSize))))
+			c.encoder, c.zstdErr = zstd.NewWriter(nil, zstd.WithEncoderLevel(max(c.level, zstd.SpeedFastest)), zstd.WithEncoderCRC(false), zstd.WithWindowSize(int(max(c.cluster, zstd.MinWindowSize))))
 		}
 	})
 	return c.zstdErr
@@ -103,14 +109,14 @@ func (c *codec) startZstd() error {
 // compress appends the compressed form of a cluster to dst, or the cluster
 // itself when it is clear that it would not become smaller.
 func (c *codec) compress(dst, cluster []byte) ([]byte, error) {
-	if deflate.Incompressible(cluster) {
-		return append(dst, cluster...), nil
-	}
-	if c.kind == compressionZstd {
+	if c.kind == compressionZstd { // which finds out by itself, and faster
 		if err := c.startZstd(); err != nil {
 			return nil, err
 		}
 		return c.encoder.EncodeAll(cluster, dst), nil
+	}
+	if deflate.Incompressible(cluster) {
+		return append(dst, cluster...), nil
 	}
 	e, _ := c.deflaters.Get().(*deflate.Encoder)
 	if e == nil {

@@ -33,6 +33,7 @@ func build(t *disk.Target) (*image, error) {
 		return nil, err
 	}
 	img := assemble(t.File, p.h)
+	img.codec.level = zstdLevels[t.Text("compressionLevel")]
 	img.extensions, img.backing = p.extensions, p.backing
 	img.parent, img.foreign, img.canWrite = t.Parent, true, true
 	if err := img.lay(p, first); err != nil {

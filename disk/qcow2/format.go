@@ -16,6 +16,7 @@ var Format = &disk.Format{
 		{Name: "clusterSize", Kind: disk.Bytes, Min: 1 << minClusterBits, Max: 1 << maxClusterBits, Default: "64K", Help: "unit of allocation, a power of two"},
 		{Name: "compat", Kind: disk.Choice, Choices: []string{"v3", "v2", "1.1", "0.10"}, Default: "v3", Help: "version of the format; v2 (0.10) is for programs before 2011"},
 		{Name: "compression", Aliases: []string{"compression_type"}, Kind: disk.Choice, Choices: []string{"zlib", "zstd"}, Default: "zlib", Help: "of compressed clusters; zstd needs QEMU 5.1"},
+		{Name: "compressionLevel", Kind: disk.Choice, Choices: []string{"fast", "default", "better", "best"}, Default: "fast", Help: "how hard zstd tries while the image is made; better takes about twice as long as fast"},
 		{Name: "extendedL2", Kind: disk.Switch, Default: "off", Help: "32 subclusters in each cluster; needs QEMU 5.2"},
 		{Name: "refcountBits", Kind: disk.Number, Min: 1, Max: 64, Default: "16", Help: "width of the counters of clusters: 1, 2, 4, 8, 16, 32 or 64"},
 		{Name: "lazyRefcounts", Kind: disk.Switch, Default: "off", Help: "allow other programs to write counters late"},
