@@ -188,18 +188,23 @@ func (c *tableCheck) align() error {
 // gaps are the places of whole grains that nothing uses, ascending, below the
 // last grain.
 func (c *tableCheck) gaps() []int64 {
-	used := newUsage(c.grain, c.end.Load())
+	last := int64(0)
+	if n := len(c.grains); n > 0 {
+		last = int64(c.grains[n-1]>>32) * sector
+	}
+	if last/c.grain > mostUsage { // of tiny grains in a huge file, which nobody writes
+		return nil
+	}
+	used := newUsage(c.grain, last)
 	used.take(0, int64(c.header.overhead)*sector)
 	for _, s := range c.meta {
 		used.take(s.off*sector, s.len*sector)
 	}
-	last := int64(0)
 	for _, g := range c.grains {
-		last = int64(g>>32) * sector
-		used.take(last, c.grain)
+		used.take(int64(g>>32)*sector, c.grain)
 	}
 	var all []int64
-	for at := int64(0); at+c.grain <= last; at += c.grain {
+	for at := int64(0); at+c.grain <= last && len(all) < len(c.grains); at += c.grain { // more than grains are of no use
 		if !used.has(at) {
 			all = append(all, at)
 		}

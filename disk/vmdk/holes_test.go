@@ -2,7 +2,10 @@ package vmdk_test
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"github.com/panalvm/panal/disk"
@@ -123,5 +126,50 @@ func TestHolesAreUsedInTurn(t *testing.T) {
 	}
 	if worst, _ := checked(t, files).Worst(); worst > disk.Note {
 		t.Error("a check finds more than a note")
+	}
+}
+
+// TestCompactAFarGrain moves the only grain of a file that is two TiB long, and
+// takes no memory for all the places before it.
+func TestCompactAFarGrain(t *testing.T) {
+	files := memfs.New()
+	files.Put("a.vmdk", small(t, "monolithicSparse"))
+	p := files.Bytes("a.vmdk")
+	first, second := tables(p)
+	const far = 1<<32 - 256 // sectors
+	f, err := files.Open("a.vmdk", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content := bytes.Repeat([]byte("far away"), 64<<10/8)
+	entry := binary.LittleEndian.AppendUint32(nil, far)
+	for _, w := range []struct {
+		p   []byte
+		off int64
+	}{{content, far * 512}, {entry, int64(first + 4)}, {entry, int64(second + 4)}} {
+		if _, err := f.WriteAt(w.p, w.off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	img := mustOpen(t, files, "a.vmdk", disk.Options{Write: true})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := img.(disk.Compacter).Compact(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; took > 64<<20 {
+		t.Errorf("it took %d MiB", took>>20)
+	}
+	got := make([]byte, len(content))
+	if _, err := img.ReadAt(got, 64<<10); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("it reads otherwise: %v", err)
+	}
+	closed(t, img)
+	if size := sizeOf(t, files); size > 1<<20 {
+		t.Errorf("the file has %d bytes still", size)
 	}
 }
