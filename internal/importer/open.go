@@ -204,8 +204,10 @@ func (s *Source) bareDisk() error {
 	}
 	m.Spec.Drives = []api.Drive{{Name: "disk0", Kind: kind, Mode: api.Own, Size: chain[0].Size}}
 	m.Disks = []appliance.Disk{{Drive: "disk0", File: filepath.Base(s.path), Format: chain[0].Format, Size: int64(chain[0].Size)}}
-	m.Notes = []appliance.Note{appliance.Notef("hardware", "a disk says nothing of it; the machine has what `panal create` would give it")}
-	s.Appliance = &appliance.Appliance{Kind: appliance.KindDisk, Name: m.Spec.Name, Machines: []appliance.Machine{m}}
+	s.Appliance = &appliance.Appliance{
+		Kind: appliance.KindDisk, Name: m.Spec.Name, Machines: []appliance.Machine{m},
+		Notes: []appliance.Note{appliance.Notef("hardware", "a disk says nothing of it; the machine has what `panal create` would give it")},
+	}
 	return nil
 }
 

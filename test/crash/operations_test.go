@@ -52,6 +52,12 @@ var operations = []operation{
 		check: (*world).sourceSomewhere,
 	},
 	{
+		name: "import", before: absent, after: api.StateOff,
+		ready: func(w *world) error { return w.remove(subject) },
+		act:   func(w *world) error { return w.importFrom(w.image(), subject) },
+		check: (*world).sourceKept,
+	},
+	{
 		name: "set", before: api.StateOff, after: api.StateOff, ready: (*world).off,
 		act:   func(w *world) error { return w.set(subject, "description=changed", "cpus=2") },
 		check: (*world).setWholly,

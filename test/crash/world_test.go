@@ -156,6 +156,13 @@ func (w *world) create(name string, disks ...api.DiskSource) error {
 	})
 }
 
+func (w *world) importFrom(source, name string) error {
+	return w.with(func(c *client.Client) error {
+		task, err := c.Import(w.ctx, api.ImportRequest{Source: source, Name: name})
+		return w.wait(c, task, err)
+	})
+}
+
 // do carries out an operation that is a task.
 func (w *world) do(name string, operation func(*client.Client, context.Context, string) (api.Task, error)) error {
 	return w.with(func(c *client.Client) error {
