@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// measureCLI measures what the command line itself costs, and creating a machine on a disk image.
+// measureCLI measures what the command line itself costs, creating a machine on a disk image, and starting it.
 func measureCLI(ctx context.Context, b *bench) (err error) {
 	mark := len(b.cleanup)
 	defer func() { err = errors.Join(err, b.undo(mark)) }()
@@ -29,7 +29,10 @@ func measureCLI(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	b.report.compare("version", "virsh --version", times[0], times[1])
-	return compareCreate(b, p, l)
+	if err := compareCreate(b, p, l); err != nil {
+		return err
+	}
+	return compareServed(ctx, b, p)
 }
 
 // compareCreate compares `create --disk` with what it takes with libvirt: qemu-img for the differencing image, and define.
