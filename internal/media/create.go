@@ -71,7 +71,10 @@ func create(path string, o disk.CreateOptions) error {
 	if err != nil {
 		return err
 	}
-	return img.Close()
+	if err := img.Close(); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
 }
 
 // Move moves a file, by name where both places are on one file system, by
