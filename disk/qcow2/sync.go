@@ -22,7 +22,7 @@ func (img *image) Sync() error {
 // then the table of refcount blocks, then the pointers. After the last step what was
 // given up is free.
 func (img *image) sync() error {
-	if !img.touched.Load() {
+	if !img.waits() {
 		return nil
 	}
 	if err := img.refs.flushBlocks(); err != nil {
@@ -53,6 +53,12 @@ func (img *image) sync() error {
 		}
 	}
 	return img.releasePending()
+}
+
+// waits tells whether something may have to be written: the image was changed, or
+// a repair that failed left something.
+func (img *image) waits() bool {
+	return img.touched.Load() || img.stale || img.tables.soiled()+img.refs.blocks.soiled()+img.refs.table.soiled() > 0
 }
 
 // relieve syncs when too much waits in memory.
@@ -190,7 +196,7 @@ var errClosed = errors.New("the image is closed")
 
 // finish writes all that waits.
 func (img *image) finish() error {
-	if !img.canWrite || !img.touched.Load() {
+	if !img.canWrite || !img.waits() {
 		return nil
 	}
 	if err := img.sync(); err != nil {
