@@ -82,7 +82,7 @@ line, use "panal console".`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: a.completeMachine,
 	}
-	c.Flags().StringVar(&serial, "serial", "", "a serial line's name, or "images" for what the image server said; without it, QEMU's log")
+	c.Flags().StringVar(&serial, "serial", "", "a serial line's name, or images for what the image server said; without it, QEMU's log")
 	c.Flags().IntVar(&lines, "tail", 0, "only so many lines from the end; 0 for all")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		if lines < 0 {
