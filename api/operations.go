@@ -34,6 +34,7 @@ var (
 
 	PlanImport = Operation{"plan-import", "POST", "/v1/imports:plan", "Tell what an import would make"}
 	Import     = Operation{"import", "POST", "/v1/imports", "Make machines of what another program wrote (a task)"}
+	Export     = Operation{"export", "POST", "/v1/exports", "Write machines in a form that other programs take (a task)"}
 
 	GetMachine     = Operation{"get-machine", "GET", "/v1/machines/{ref}", "Show a machine"}
 	ReplaceMachine = Operation{"replace-machine", "PUT", "/v1/machines/{ref}", "Replace a machine's spec"}

@@ -50,6 +50,11 @@ func (c *Client) Import(ctx context.Context, what api.ImportRequest) (api.Task, 
 	return call[api.Task](ctx, c, request{operation: api.Import, body: what})
 }
 
+// Export begins to write machines in a form that other programs take.
+func (c *Client) Export(ctx context.Context, what api.ExportRequest) (api.Task, error) {
+	return call[api.Task](ctx, c, request{operation: api.Export, body: what})
+}
+
 // Register makes a machine's folder known, or settles changes made to its
 // machine.json by hand.
 func (c *Client) Register(ctx context.Context, register api.RegisterRequest) (api.Machine, error) {

@@ -135,7 +135,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found,
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpCommandGroupID(groupHost)
 	root.SetCompletionCommandGroupID(groupHost)
-	a.add(root, groupMachines, a.createCommand, a.importCommand, a.registerCommand, a.listCommand, a.showCommand, a.setCommand, a.renameCommand, a.autostartCommand, a.deleteCommand)
+	a.add(root, groupMachines, a.createCommand, a.importCommand, a.exportCommand, a.registerCommand, a.listCommand, a.showCommand, a.setCommand, a.renameCommand, a.autostartCommand, a.deleteCommand)
 	a.add(root, groupPower, a.startCommand, a.shutdownCommand, a.stopCommand, a.pauseCommand, a.resumeCommand, a.saveCommand, a.resetCommand, a.waitCommand)
 	a.add(root, groupLook, a.consoleCommand, a.screenshotCommand, a.logCommand, a.eventsCommand)
 	a.add(root, groupDisks, a.diskCommand)

@@ -23,6 +23,7 @@ const (
 	OpDelete     Operation = "delete"
 	OpSet        Operation = "set"
 	OpRename     Operation = "rename"
+	OpExport     Operation = "export"
 	OpConsole    Operation = "console"
 	OpDisplay    Operation = "display"
 	OpScreenshot Operation = "screenshot"
@@ -64,6 +65,7 @@ var possible = map[Operation][]api.State{
 	OpDelete:     {api.StateOff, api.StateSaved},
 	OpSet:        anyState,
 	OpRename:     anyState,
+	OpExport:     {api.StateOff, api.StateSaved},
 	OpConsole:    withProcess,
 	OpDisplay:    withProcess,
 	OpScreenshot: inMemory,

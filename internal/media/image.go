@@ -61,6 +61,7 @@ func (c Chain) Movable() bool {
 // OpenOptions say how an image is opened.
 type OpenOptions struct {
 	Write bool
+	Alone bool // without what it stands on, which reads as zeros
 	// Locked opens the image for use: it fails while another process writes it, and for
 	// as long as it is open nobody else can. Without, it is only looked at.
 	Locked bool
@@ -76,7 +77,7 @@ func OpenImage(ref Ref, o OpenOptions) (disk.Image, []diskfile.Link, error) {
 	}
 	place := diskfile.Place{Through: o.Through}
 	img, links, err := place.OpenLinks(ref.Path, diskfile.OpenOptions{
-		Format: ref.Format, Snapshot: ref.Snapshot, Write: o.Write, Unlocked: !o.Locked,
+		Format: ref.Format, Snapshot: ref.Snapshot, Write: o.Write, Unlocked: !o.Locked, Alone: o.Alone,
 	})
 	if err != nil {
 		return nil, nil, explain(ref.Path, err)

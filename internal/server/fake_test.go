@@ -97,6 +97,10 @@ func (f fakeMachines) Import(_ context.Context, r api.ImportRequest) (api.Task, 
 	return f.task("import", r.Source, r.Networks)
 }
 
+func (f fakeMachines) Export(_ context.Context, r api.ExportRequest) (api.Task, error) {
+	return f.task("export", r.Destination, r.Machines)
+}
+
 func (f fakeMachines) Register(_ context.Context, r api.RegisterRequest) (api.Machine, error) {
 	return f.machine("register", r)
 }

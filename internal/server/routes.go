@@ -76,6 +76,9 @@ func (s *server) registerMachines(h huma.API) {
 	route(h, s, api.Import, http.StatusAccepted, func(ctx context.Context, in *bodyInput[api.ImportRequest]) (api.Task, error) {
 		return machines.Import(ctx, in.Body)
 	})
+	route(h, s, api.Export, http.StatusAccepted, func(ctx context.Context, in *bodyInput[api.ExportRequest]) (api.Task, error) {
+		return machines.Export(ctx, in.Body)
+	})
 	route(h, s, api.Register, http.StatusOK, func(ctx context.Context, in *bodyInput[api.RegisterRequest]) (api.Machine, error) {
 		return machines.Register(ctx, in.Body)
 	})

@@ -76,6 +76,7 @@ var operations = []operationCase{
 	{api.CreateMachine, "/v1/machines", `{"spec":{"memory":{"size":4096}}}`, 202, "create  4K [] []"},
 	{api.PlanImport, "/v1/imports:plan", `{"source":"/a.ova","properties":{"a":"b"}}`, 200, "plan-import /a.ova map[a:b]"},
 	{api.Import, "/v1/imports", `{"source":"/a.ova","networks":{"LAN":"none"}}`, 202, "import /a.ova map[LAN:none]"},
+	{api.Export, "/v1/exports", `{"machines":["web"],"destination":"/a.ova"}`, 202, "export /a.ova [web]"},
 	{api.Register, "/v1/machines:register", `{"folder":"/m","newUUID":true}`, 200, "register {Folder:/m NewUUID:true Name: Discard:false}"},
 	{api.GetMachine, "/v1/machines/web", "", 200, "get web"},
 	{api.GetMachine, "/v1/machines/my%20web%2Fx", "", 200, "get my web/x"},

@@ -32,6 +32,8 @@ type Machines interface {
 	// Import begins to make machines of what another program wrote; the task's
 	// Machine is the UUID of the only one. What is wrong with the description is said at once.
 	Import(ctx context.Context, request api.ImportRequest) (api.Task, error)
+	// Export begins to write machines as an OVF or OVA.
+	Export(ctx context.Context, request api.ExportRequest) (api.Task, error)
 	// Register makes a machine of a folder that has a machine.json.
 	Register(ctx context.Context, request api.RegisterRequest) (api.Machine, error)
 	// Replace changes the whole spec.
