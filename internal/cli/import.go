@@ -34,6 +34,7 @@ func (a *app) importCommand() *cobra.Command {
   an OVF or OVA        FILE.ovf, FILE.ova, or the folder that an OVF is in
   VirtualBox           FILE.vbox, or its folder
   VMware               FILE.vmx, or its folder
+  Parallels            FILE.pvm, the folder with config.pvs
   libvirt              FILE.xml, as "virsh dumpxml" writes it
   XenServer, XCP-ng    FILE.xva, also compressed
   a disk alone         in any format of "panal disk formats"

@@ -14,6 +14,7 @@ import (
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/libvirt"
+	"github.com/panalvm/panal/internal/appliance/pvs"
 	"github.com/panalvm/panal/internal/appliance/vbox"
 	"github.com/panalvm/panal/internal/appliance/vmx"
 	"github.com/panalvm/panal/internal/problem"
@@ -109,6 +110,8 @@ func (s *Source) reader() func(appliance.Choices) error {
 		return s.beside(vbox.Read)
 	case ".vmx":
 		return s.beside(vmx.Read)
+	case ".pvs":
+		return s.beside(pvs.Read)
 	case ".xva":
 		return s.xva
 	case ".xml":
@@ -124,7 +127,7 @@ func (s *Source) reader() func(appliance.Choices) error {
 }
 
 // descriptions are the names of descriptions in a folder, the surest first.
-var descriptions = []string{"*.ovf", "*.vbox", "*.vmx", "*.ova", "*.xva"}
+var descriptions = []string{"*.ovf", "*.vbox", "*.vmx", "config.pvs", "*.ova", "*.xva"}
 
 // describedIn finds the description in a folder.
 func describedIn(dir string) (string, error) {
@@ -145,7 +148,7 @@ func describedIn(dir string) (string, error) {
 		}
 	}
 	return "", problem.New(api.KindUnreadable, "name the file that describes the machine, or a disk image",
-		"import %s: there is no description of a machine in it: no .ovf, .vbox, .vmx, .ova or .xva", dir)
+		"import %s: there is no description of a machine in it: no .ovf, .vbox, .vmx, config.pvs, .ova or .xva", dir)
 }
 
 // escape keeps the characters that patterns give a meaning.
