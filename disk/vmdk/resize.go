@@ -25,6 +25,9 @@ func (m *image) Resize(size int64) error {
 	if size == m.size {
 		return nil
 	}
+	if len(m.spans) == 0 {
+		return disk.Unsupported(name, "its descriptor lists no extent that has any length, so that there is nothing to resize")
+	}
 	if err := m.changing(); err != nil {
 		return err
 	}
