@@ -26,7 +26,11 @@ func (s *Source) Ref(d appliance.Disk) (media.Ref, bool) {
 	if d.File == "" || d.Remote || d.Compression != "" || d.Parts != 0 {
 		return media.Ref{}, false
 	}
-	return media.Ref{Path: s.absolute(d.File), Snapshot: d.Snapshot}, true
+	ref := media.Ref{Path: s.absolute(d.File), Snapshot: d.Snapshot}
+	if d.Format == "raw" {
+		ref.Format = "raw" // a guest that wrote another format's header must not choose what is read
+	}
+	return ref, true
 }
 
 // absolute is the path of a file that a description names.
@@ -71,8 +75,24 @@ func (s *Source) check(d appliance.Disk) error {
 			"import %s: its disk %s lies elsewhere", s.path, d.File)
 	case !filepath.IsLocal(filepath.FromSlash(d.File)):
 		return problem.New(api.KindRefused, "put the file beside the description", "import %s: its disk %q is outside", s.path, d.File)
+	case s.root != nil && !within(s.base, s.absolute(d.File)):
+		return problem.New(api.KindRefused, "put the file itself beside the description", "import %s: its disk %s is a link that leads out", s.path, d.File)
 	}
 	return nil
+}
+
+// within tells whether a path is in a directory or below it, links followed.
+// One that leads nowhere is.
+func within(dir, path string) bool {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return true
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return false
+	}
+	inside, err := filepath.Rel(dir, real)
+	return err == nil && filepath.IsLocal(inside)
 }
 
 // look is [media.Look] at the content of a drive.

@@ -217,8 +217,27 @@ func TestALinkOutOfTheFolderIsNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Image(context.Background(), s.Appliance.Machines[0].Disks[0], t.TempDir()); err == nil || !strings.Contains(err.Error(), "escapes") {
+	if _, err := s.Image(context.Background(), s.Appliance.Machines[0].Disks[0], t.TempDir()); err == nil || !strings.Contains(err.Error(), "link that leads out") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestADiskIsNoLinkOutOfTheFolder(t *testing.T) {
+	outside := folder(t, "secret.img", content)
+	for name, link := range map[string][2]string{"the file": {"d.img", "secret.img"}, "its folder": {"sub", ""}} {
+		href := map[string]string{"the file": "d.img", "its folder": "sub/secret.img"}[name]
+		dir := folder(t, "a.ovf", descriptor(`ovf:href="`+href+`"`, len(content)))
+		if err := os.Symlink(filepath.Join(outside, link[1]), filepath.Join(dir, link[0])); err != nil {
+			t.Fatal(err)
+		}
+		s, err := importer.Open(dir, appliance.Choices{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if _, _, err := s.Look(context.Background(), s.Appliance.Machines[0].Disks[0], t.TempDir()); err == nil || !strings.Contains(err.Error(), "link that leads out") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
 
