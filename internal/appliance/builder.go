@@ -127,6 +127,18 @@ func (b *Builder) CPUs(count, cores int) {
 	}
 }
 
+// TPM gives the machine a TPM, of version 2.0 unless it is another.
+func (b *Builder) TPM(version string) {
+	b.m.Spec.TPM = &api.TPM{Version: cmp.Or(version, "2.0")}
+	b.Notef("TPM", "it is a new one: what the old one kept (BitLocker's key, for one) cannot be taken over")
+}
+
+// UEFI gives the machine UEFI, with variables of its own.
+func (b *Builder) UEFI(secureBoot bool) {
+	b.m.Spec.Firmware = api.Firmware{Type: api.UEFI, SecureBoot: secureBoot}
+	b.Notef("firmware variables", "boot entries and keys are not taken over; boot entries are found anew")
+}
+
 // Board says what the machine is built on, where the description tells.
 func (b *Builder) Board(board machine.Board) { b.board = board }
 

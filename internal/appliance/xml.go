@@ -18,8 +18,15 @@ import (
 const MaxDescription = 16 << 20
 
 // ReadDescription reads a description, which is refused when it is longer than
-// [MaxDescription].
+// [MaxDescription] or no regular file: opening a pipe would wait for who writes it.
 func ReadDescription(files fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(files, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no regular file", name)
+	}
 	file, err := files.Open(name)
 	if err != nil {
 		return nil, err

@@ -165,7 +165,7 @@ func (b *builder) device(item *ovf.Item) error {
 func (b *builder) other(item *ovf.Item) {
 	switch subtype := strings.ToLower(item.ResourceSubType); {
 	case subtype == "vmware.vtpm":
-		b.Spec().TPM = &api.TPM{Version: "2.0"}
+		b.TPM("")
 	case subtype == "vmware.vmci", strings.HasPrefix(subtype, "vmware.usb"):
 	case item.Optional && !strings.Contains(subtype, "passthrough"):
 	default:

@@ -99,9 +99,8 @@ func (b *builder) firmware() {
 	s := b.Spec()
 	s.Firmware.Type = api.BIOS
 	if value, _ := ovf.ConfigValue(b.hardware.Extra, "firmware"); strings.EqualFold(value, "efi") {
-		s.Firmware.Type = api.UEFI
 		secure, _ := ovf.ConfigValue(b.hardware.Extra, "bootOptions.efiSecureBootEnabled")
-		s.Firmware.SecureBoot = strings.EqualFold(secure, "true")
+		b.UEFI(strings.EqualFold(secure, "true"))
 	}
 	families := strings.Join(b.hardware.SystemTypes(), " ")
 	if strings.Contains(families, "vmx-") {

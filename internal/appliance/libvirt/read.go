@@ -95,11 +95,7 @@ func (r *reader) platform() error {
 	}
 	s.Firmware.Type = api.BIOS
 	if os.Firmware == "efi" || os.Loader != nil && (os.Loader.Type == "pflash" || strings.Contains(strings.ToLower(os.Loader.Path), "ovmf")) || arch == api.AArch64 {
-		s.Firmware.Type = api.UEFI
-		s.Firmware.SecureBoot = arch == api.X8664 && r.secure()
-	}
-	if os.NVRAM != nil {
-		r.Notef("firmware variables", "boot entries and keys are not taken over; boot entries are found anew")
+		r.UEFI(arch == api.X8664 && r.secure())
 	}
 	if os.Kernel != "" {
 		r.Notef("kernel", "it was started from the host's file %s; name it with --set kernel.image=…", os.Kernel)
@@ -108,11 +104,7 @@ func (r *reader) platform() error {
 		s.RTC.Base = "localtime"
 	}
 	if tpm := r.domain.Devices.TPM; tpm != nil {
-		s.TPM = &api.TPM{Version: "2.0"}
-		if tpm.Backend.Version == "1.2" {
-			s.TPM.Version = "1.2"
-		}
-		r.Notef("TPM", "it is a new one: what the old one kept (BitLocker's key, for one) cannot be taken over")
+		r.TPM(map[string]string{"1.2": "1.2"}[tpm.Backend.Version])
 	}
 	return nil
 }

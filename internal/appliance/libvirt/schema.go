@@ -63,8 +63,7 @@ type osNode struct {
 		Enabled string `xml:"enabled,attr"`
 		Name    string `xml:"name,attr"`
 	} `xml:"firmware>feature"`
-	NVRAM  *struct{} `xml:"nvram"`
-	Kernel string    `xml:"kernel"`
+	Kernel string `xml:"kernel"`
 	Boot   []struct {
 		Device string `xml:"dev,attr"`
 	} `xml:"boot"`

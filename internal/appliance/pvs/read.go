@@ -114,14 +114,11 @@ func (r *reader) read() error {
 	s.Memory.Size = api.Size(max(c.Memory, 1)) * api.MiB
 	s.Firmware.Type = api.BIOS
 	if isOn(c.EFI) {
-		s.Firmware.Type = api.UEFI
-		s.Firmware.SecureBoot = isOn(c.SecureBoot)
+		r.UEFI(isOn(c.SecureBoot))
 		r.Board(machine.BoardQ35)
-		r.Notef("firmware variables", "boot entries and keys are not taken over; boot entries are found anew")
 	}
 	if c.TPM != nil && isOn(c.TPM.Enabled) {
-		s.TPM = &api.TPM{Version: "2.0"}
-		r.Notef("TPM", "it is a new one: what the old one kept (BitLocker's key, for one) cannot be taken over")
+		r.TPM("")
 	}
 	for _, d := range c.Disks {
 		r.drive("disk", api.Disk, d)

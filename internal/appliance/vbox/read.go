@@ -181,16 +181,10 @@ func (r *reader) platform(h hardware) {
 	}
 	s.Firmware.Type = api.BIOS
 	if strings.HasPrefix(h.Firmware.Type, "EFI") {
-		s.Firmware.Type = api.UEFI
-		s.Firmware.SecureBoot = isOn(h.BIOS.SecureBoot.Enabled)
-		r.Notef("firmware variables", "boot entries and keys are not taken over; boot entries are found anew")
+		r.UEFI(isOn(h.BIOS.SecureBoot.Enabled))
 	}
 	if h.TPM != nil && h.TPM.Type != "None" && h.TPM.Type != "" {
-		s.TPM = &api.TPM{Version: "2.0"}
-		if h.TPM.Type == "v1_2" {
-			s.TPM.Version = "1.2"
-		}
-		r.Notef("TPM", "it is a new one: what the old one kept (BitLocker's key, for one) cannot be taken over")
+		r.TPM(map[string]string{"v1_2": "1.2"}[h.TPM.Type])
 	}
 	if strings.EqualFold(h.Clock.LocalOrUTC, "local") || strings.EqualFold(h.Platform.Clock.LocalOrUTC, "local") || strings.HasPrefix(s.Labels["os"], "Windows") {
 		s.RTC.Base = "localtime"

@@ -4,34 +4,24 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"io/fs"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/htmlindex"
-)
 
-// maxFile bounds a configuration file; those of VMware have some KiB.
-const maxFile = 4 << 20
+	"github.com/panalvm/panal/internal/appliance"
+)
 
 // config is the content of a .vmx or .vmsd file, by key in lower case.
 type config map[string]string
 
 // readConfig reads a file of keys and values.
 func readConfig(files fs.FS, name string) (config, error) {
-	file, err := files.Open(name)
+	data, err := appliance.ReadDescription(files, name)
 	if err != nil {
 		return nil, err
-	}
-	defer file.Close()
-	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxFile {
-		return nil, fmt.Errorf("%s is longer than the %d MiB that a configuration can have", name, maxFile>>20)
 	}
 	return parse(name, data)
 }
@@ -41,7 +31,7 @@ func readConfig(files fs.FS, name string) (config, error) {
 func parse(name string, data []byte) (config, error) {
 	c := config{}
 	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(data, []byte("\ufeff"))))
-	lines.Buffer(nil, maxFile+1)
+	lines.Buffer(nil, appliance.MaxDescription+1)
 	for number := 1; lines.Scan(); number++ {
 		line := strings.TrimSpace(lines.Text())
 		if line == "" || strings.HasPrefix(line, "#") {

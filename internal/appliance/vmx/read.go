@@ -103,11 +103,7 @@ func (r *reader) platform() {
 	c, s := r.config, r.Spec()
 	s.Firmware.Type = api.BIOS
 	if strings.EqualFold(c.text("firmware"), "efi") {
-		s.Firmware.Type = api.UEFI
-		s.Firmware.SecureBoot = c.flag("uefi.secureBoot.enabled")
-		if c.text("nvram") != "" {
-			r.Notef("firmware variables", "%s is not in a form that other firmware reads; boot entries are found anew", c.text("nvram"))
-		}
+		r.UEFI(c.flag("uefi.secureBoot.enabled"))
 	}
 	guest := strings.ToLower(c.text("guestOS"))
 	if strings.HasPrefix(guest, "arm") {
@@ -121,8 +117,7 @@ func (r *reader) platform() {
 		s.RTC.Base = "localtime" // as VMware sets the clock of these
 	}
 	if c.flag("vtpm.present") || c.text("managedvm.autoAddVTPM") != "" {
-		s.TPM = &api.TPM{Version: "2.0"}
-		r.Notef("TPM", "it is a new one: what the old one kept (BitLocker's key, for one) cannot be taken over")
+		r.TPM("")
 	}
 	s.Display.Video = "vmware"
 	if s.Architecture != api.X8664 {

@@ -123,17 +123,13 @@ func firmware(b *appliance.Builder, vm object) {
 	s := b.Spec()
 	s.Firmware.Type = api.BIOS
 	if strings.EqualFold(vm.fields.field("HVM_boot_params").field("firmware").text(), "uefi") {
-		s.Firmware.Type = api.UEFI
-		platform := vm.fields.field("platform")
-		s.Firmware.SecureBoot = strings.EqualFold(platform.field("secureboot").text(), "true")
-		b.Notef("firmware variables", "boot entries and keys are not taken over; boot entries are found anew")
+		b.UEFI(strings.EqualFold(vm.fields.field("platform").field("secureboot").text(), "true"))
 	}
 	if vm.text("HVM_boot_policy") == "" && vm.text("domain_type") != "hvm" {
 		b.Notef("paravirtualization", "the guest was started by Xen without firmware; here it starts only if its disk has a boot loader, and has drivers for ordinary hardware")
 	}
 	if !vm.fields.field("VTPMs").empty() {
-		s.TPM = &api.TPM{Version: "2.0"}
-		b.Notef("TPM", "it is a new one: what the old one kept (BitLocker's key, for one) cannot be taken over")
+		b.TPM("")
 	}
 	if vm.fields.field("platform").field("timeoffset").text() != "" && strings.Contains(strings.ToLower(vm.text("name_label")+vm.text("reference_label")), "windows") {
 		s.RTC.Base = "localtime"
