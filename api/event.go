@@ -12,6 +12,7 @@ const (
 	TaskCreated    EventType = "task.created"
 	TaskProgress   EventType = "task.progress"
 	TaskEnded      EventType = "task.ended"
+	HostMadeRoom   EventType = "host.memory" // by what the host makes room for memory: see Memory
 )
 
 // Event is one change. Events come in the order of their revisions; those of
@@ -23,4 +24,7 @@ type Event struct {
 	From     State     `json:"from,omitempty" doc:"the state before, for machine.state"`
 	Machine  *Machine  `json:"machine,omitempty" doc:"the machine after the change; before it, for machine.deleted"`
 	Task     *Task     `json:"task,omitempty" doc:"the task after the change"`
+
+	Step   *MemoryStep `json:"step,omitempty" doc:"what was done with the machine's memory, and why, for a machine.changed that tells of it"`
+	Memory *HostMemory `json:"memory,omitempty" doc:"by what the host makes room for memory now, for host.memory"`
 }

@@ -4,8 +4,9 @@ package api
 // an OVF or OVA, an XVA, a folder of VirtualBox, VMware, Hyper-V or Parallels, a
 // libvirt domain, or a bare disk.
 type ImportRequest struct {
-	Source     string            `json:"source" doc:"absolute path of the file or folder"`
+	Source     string            `json:"source" doc:"absolute path of the file or folder; of what is sent along with the request, what it is called in messages, such as -"`
 	Name       string            `json:"name,omitempty" doc:"the machine's name; with several machines the beginning of their names"`
+	Pool       string            `json:"pool,omitempty" doc:"the pool that the machines' folders are put into; empty for the default one"`
 	CPUs       int               `json:"cpus,omitempty" minimum:"0" doc:"instead of what the description says"`
 	Memory     Size              `json:"memory,omitempty" doc:"instead of what the description says"`
 	Set        []string          `json:"set,omitempty" doc:"key=value changes applied to the spec of each machine, as in ChangeRequest"`
@@ -16,8 +17,14 @@ type ImportRequest struct {
 	AcceptEULA bool              `json:"acceptEULA,omitempty" doc:"the user agrees to the licences"`
 	Allow      []string          `json:"allow,omitempty" doc:"absolute directories that disks may lie in, besides beside the description"`
 	InPlace    bool              `json:"inPlace,omitempty" doc:"leave the disks where they are and write differencing images over them"`
-	Trust      string            `json:"trust,omitempty" doc:"PEM certificates of authorities whose signatures count; default those of the system"`
+	Remote     bool              `json:"remote,omitempty" doc:"fetch disks over HTTP or HTTPS that the description says lie elsewhere"`
+	Adapt      bool              `json:"adapt,omitempty" doc:"give machines the hardware that their guests are faster with, where they are known to start with it"`
+	Stream     bool              `json:"stream,omitempty" doc:"with inPlace, draw the content into the machine's own disks in the background, after which the original is needed no more"`
+	Trust      string            `json:"trust,omitempty" doc:"PEM certificates of authorities: what is not signed by one whom they vouch for is refused; without them the system's are asked, and what they say is only told"`
+	Passphrase string            `json:"passphrase,omitempty" doc:"what the appliance was encrypted by"`
 	NewUUID    bool              `json:"newUUID,omitempty" doc:"give every machine a UUID of its own, even where the description's is free"`
+	Unverified bool              `json:"unverified,omitempty" doc:"of a plan: compare nothing with the manifest, which reads all there is; an import always does"`
+	Resume     bool              `json:"resume,omitempty" doc:"keep what is copied of disks when the import fails, is cancelled or cut off, and go on with what an earlier import of the same source kept"`
 }
 
 // ImportPlan is what an import would make.
@@ -30,8 +37,15 @@ type ImportPlan struct {
 	Properties  []ImportProperty   `json:"properties,omitempty"`
 	Deployments []DeploymentOption `json:"deployments,omitempty"`
 	Deployment  string             `json:"deployment,omitempty" doc:"the one that is taken"`
+	Encrypted   bool               `json:"encrypted,omitempty" doc:"disks are encrypted: importing it takes the passphrase"`
 	Integrity   string             `json:"integrity" doc:"what is known of manifest and signature, in words"`
 	Notes       []string           `json:"notes,omitempty" doc:"what is not carried over, or not as it was"`
+}
+
+// ImportResult is what an import made of what was sent along with the request.
+type ImportResult struct {
+	Task Task       `json:"task" doc:"the task, which has ended"`
+	Plan ImportPlan `json:"plan" doc:"what was made"`
 }
 
 // PlannedMachine is a machine that an import would make.
@@ -39,8 +53,18 @@ type PlannedMachine struct {
 	Spec      Spec              `json:"spec"`
 	Disks     []PlannedDisk     `json:"disks,omitempty"`
 	Networks  map[string]string `json:"networks,omitempty" doc:"by the adapter's name, the network that it was connected to"`
-	Snapshots []string          `json:"snapshots,omitempty" doc:"names of the snapshots that the source has"`
+	Snapshots []Snapshot        `json:"snapshots,omitempty" doc:"the tree of snapshots that come along, parents before their children"`
+	Snapshot  string            `json:"snapshot,omitempty" doc:"ID of the snapshot that the present state came after"`
+	Start     *PlannedStart     `json:"start,omitempty" doc:"when it starts among the machines of a collection"`
 	Notes     []string          `json:"notes,omitempty" doc:"what is not carried over, or not as it was"`
+}
+
+// PlannedStart is when a machine starts among the machines of a collection.
+type PlannedStart struct {
+	Step    int  `json:"step" doc:"from 0; machines of one step start together"`
+	Seconds int  `json:"seconds,omitempty" doc:"how long the next step waits, in seconds"`
+	Guest   bool `json:"guest,omitempty" doc:"the next step waits only until the guest is up, and for seconds at most"`
+	Never   bool `json:"never,omitempty" doc:"it is not started with the others"`
 }
 
 // PlannedDisk is where the content of a drive comes from.
@@ -49,6 +73,8 @@ type PlannedDisk struct {
 	File   string `json:"file" doc:"relative to the source"`
 	Format string `json:"format"`
 	Size   Size   `json:"size" doc:"what the guest sees"`
+	// Problem is why the disk cannot be had, and what to do; the import is refused then.
+	Problem string `json:"problem,omitempty" doc:"why it cannot be had, with what to do; the import is refused then"`
 }
 
 // Licence is a text that must be agreed to.

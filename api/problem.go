@@ -23,6 +23,7 @@ const (
 	KindRefused     Kind = "refused"         // 403: not allowed
 	KindTooLarge    Kind = "too-large"       // 413: the request's body is too large
 	KindCancelled   Kind = "cancelled"       // 409: the task was cancelled
+	KindLocked      Kind = "locked"          // 423: a disk is encrypted, and nobody gave its passphrase
 	KindTimeout     Kind = "timeout"         // 504: what was waited for did not happen in time
 	KindUnavailable Kind = "unavailable"     // 503: the daemon is starting, stopping, or cannot be reached
 	KindInternal    Kind = "internal"        // 500: a defect of Panal
@@ -37,6 +38,8 @@ type Problem struct {
 	Help   string       `json:"help,omitempty" doc:"what to do about it"`
 	Kind   Kind         `json:"kind"`
 	Errors []FieldError `json:"errors,omitempty" doc:"everything that is wrong with the request"`
+	// Licences are those that have to be agreed to first.
+	Licences []Licence `json:"licences,omitempty" doc:"licences that have to be agreed to first"`
 }
 
 // FieldError is one thing that is wrong with a request.

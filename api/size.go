@@ -60,6 +60,29 @@ func ParseSize(text string) (Size, error) {
 	return Size(bytes), nil
 }
 
+// ParseMemory reads a size, or a range of them as MINIMUM..MAXIMUM: such a memory
+// begins at its minimum unless it is told otherwise.
+func ParseMemory(text string) (Memory, error) {
+	low, high, isRange := strings.Cut(text, "..")
+	if !isRange {
+		size, err := ParseSize(text)
+		return Memory{Size: size}, err
+	}
+	var m Memory
+	var err error
+	if m.Minimum, err = ParseSize(low); err == nil {
+		m.Maximum, err = ParseSize(high)
+	}
+	switch {
+	case err != nil:
+	case m.Minimum == 0:
+		err = fmt.Errorf("the range %q begins with nothing; a guest keeps some memory in any case", text)
+	case m.Minimum > m.Maximum:
+		err = fmt.Errorf("the range %q does not go from a smaller size to a larger one", text)
+	}
+	return m, err
+}
+
 // String writes the size with the largest unit that divides it: 512M, 20G.
 func (s Size) String() string {
 	for _, unit := range sizeUnits {

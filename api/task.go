@@ -32,8 +32,19 @@ type Task struct {
 	Progress Progress   `json:"progress,omitzero"`
 	Error    *Problem   `json:"error,omitempty" doc:"why it failed"`
 	Warnings []string   `json:"warnings,omitempty" doc:"what the user should know although it succeeded"`
+	Result   TaskResult `json:"result,omitzero" doc:"what came of it"`
 	Created  time.Time  `json:"created"`
 	Ended    *time.Time `json:"ended,omitempty"`
+}
+
+// TaskResult is what came of a task, beyond what the machine itself then shows.
+type TaskResult struct {
+	Snapshot   string  `json:"snapshot,omitempty" doc:"ID of the snapshot that was taken"`
+	Standstill float64 `json:"standstillMilliseconds,omitempty" doc:"for how long the guest stood still"`
+	Method     string  `json:"method,omitempty" doc:"how a running machine's memory was taken: background, precopy or stopped"`
+	Integrity  string  `json:"integrity,omitempty" doc:"of an import: what is known of manifest and signature, in words"`
+	// Compaction is of a medium's compaction alone.
+	Compaction *Compaction `json:"compaction,omitempty" doc:"what a medium's files took up before and after"`
 }
 
 // Progress is how far a task has come.

@@ -24,6 +24,7 @@ const (
 type request struct {
 	operation api.Operation
 	reference string     // the machine or the task, not escaped
+	part      string     // what of it, where the operation says so, not escaped
 	query     url.Values // may be nil
 	body      any        // sent as JSON; nil for none
 	accept    string
@@ -50,6 +51,16 @@ func call[T any](ctx context.Context, c *Client, r request) (T, error) {
 // open makes a request and returns the body of a successful answer, for the
 // caller to close.
 func (c *Client) open(ctx context.Context, r request) (io.ReadCloser, error) {
+	response, err := c.answer(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return response.Body, nil
+}
+
+// answer makes a request and returns a successful answer, whose body is for the
+// caller to close.
+func (c *Client) answer(ctx context.Context, r request) (*http.Response, error) {
 	httpRequest, err := c.build(ctx, r)
 	if err != nil {
 		return nil, err
@@ -62,7 +73,7 @@ func (c *Client) open(ctx context.Context, r request) (io.ReadCloser, error) {
 		defer response.Body.Close()
 		return nil, readProblem(r.operation, response)
 	}
-	return response.Body, nil
+	return response, nil
 }
 
 // build makes the HTTP request.
@@ -103,20 +114,29 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 // target is the request's URL. A reference of dots alone would be taken for a
 // step in the path, and an empty one would leave the path another one.
 func target(r request) (string, error) {
-	if takesReference := r.operation.For("x") != r.operation.Path; takesReference {
-		switch r.reference {
-		case "", ".", "..":
-			return "", &api.Problem{
-				Kind: api.KindNotFound, Status: http.StatusNotFound,
-				Detail: fmt.Sprintf("%q names nothing", r.reference),
-			}
-		}
+	one, two := r.operation.For("x"), r.operation.For("x", "x")
+	if one != r.operation.Path && namesNothing(r.reference) {
+		return "", nothing(r.reference)
 	}
-	address := "http://panal" + r.operation.For(url.PathEscape(r.reference))
+	if two != one && namesNothing(r.part) {
+		return "", nothing(r.part)
+	}
+	address := "http://panal" + r.operation.For(url.PathEscape(r.reference), url.PathEscape(r.part))
 	if len(r.query) > 0 {
 		address += "?" + r.query.Encode()
 	}
 	return address, nil
+}
+
+func namesNothing(reference string) bool {
+	return reference == "" || reference == "." || reference == ".."
+}
+
+func nothing(reference string) error {
+	return &api.Problem{
+		Kind: api.KindNotFound, Status: http.StatusNotFound,
+		Detail: fmt.Sprintf("%q names nothing", reference),
+	}
 }
 
 // readAll reads everything, but no more than the bound.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"io"
 	"net/url"
 
 	"github.com/panalvm/panal/api"
@@ -21,6 +22,11 @@ func (c *Client) Info(ctx context.Context) (api.Info, error) {
 // Host shows the daemon's host.
 func (c *Client) Host(ctx context.Context) (api.Host, error) {
 	return call[api.Host](ctx, c, request{operation: api.GetHost})
+}
+
+// ChangeHost changes the settings of the daemon's host, and shows it then.
+func (c *Client) ChangeHost(ctx context.Context, change api.ChangeHostRequest) (api.Host, error) {
+	return call[api.Host](ctx, c, request{operation: api.SetHost, body: change})
 }
 
 // ListMachines lists the machines that pass the filter, ordered by name.
@@ -53,6 +59,23 @@ func (c *Client) Import(ctx context.Context, what api.ImportRequest) (api.Task, 
 // Export begins to write machines in a form that other programs take.
 func (c *Client) Export(ctx context.Context, what api.ExportRequest) (api.Task, error) {
 	return call[api.Task](ctx, c, request{operation: api.Export, body: what})
+}
+
+// Archive is an OVA on its way. An archive that fails ends with an error: its task
+// says why. Close before the end cancels the task.
+type Archive struct {
+	io.ReadCloser
+	Task string // the ID of the task that writes it
+}
+
+// ExportStream begins to write machines as an OVA, for the caller to read. It
+// has no destination.
+func (c *Client) ExportStream(ctx context.Context, what api.ExportRequest) (*Archive, error) {
+	response, err := c.answer(ctx, request{operation: api.ExportStream, body: what, accept: "application/x-tar"})
+	if err != nil {
+		return nil, err
+	}
+	return &Archive{response.Body, response.Header.Get(api.HeaderTask)}, nil
 }
 
 // Register makes a machine's folder known, or settles changes made to its
@@ -104,6 +127,36 @@ func (c *Client) Delete(ctx context.Context, reference string, how api.DeleteReq
 	return c.task(ctx, api.DeleteMachine, reference, how)
 }
 
+// Clone begins to make machines that are like another one.
+func (c *Client) Clone(ctx context.Context, reference string, how api.CloneRequest) (api.Task, error) {
+	return c.task(ctx, api.CloneMachine, reference, how)
+}
+
+// Move begins to move a machine's folder.
+func (c *Client) Move(ctx context.Context, reference string, where api.MoveRequest) (api.Task, error) {
+	return c.task(ctx, api.MoveMachine, reference, where)
+}
+
+// Stream begins to draw into a machine's own disks what they stand on.
+func (c *Client) Stream(ctx context.Context, reference string) (api.Task, error) {
+	return c.task(ctx, api.StreamMachine, reference, nil)
+}
+
+// AcceptBases lets a machine start on the images that it stands on as they are now.
+func (c *Client) AcceptBases(ctx context.Context, reference string) (api.Machine, error) {
+	return c.machine(ctx, api.AcceptBases, reference, nil)
+}
+
+// Unlock gives the daemon a passphrase of a machine's encrypted disks.
+func (c *Client) Unlock(ctx context.Context, reference string, key api.UnlockRequest) (api.Machine, error) {
+	return c.machine(ctx, api.UnlockMachine, reference, key)
+}
+
+// Lock lets the daemon forget the passphrases of a machine's disks.
+func (c *Client) Lock(ctx context.Context, reference string) (api.Machine, error) {
+	return c.machine(ctx, api.LockMachine, reference, nil)
+}
+
 // Start begins to start a machine, or to go on where it was saved.
 func (c *Client) Start(ctx context.Context, reference string) (api.Task, error) {
 	return c.task(ctx, api.StartMachine, reference, nil)
@@ -122,6 +175,26 @@ func (c *Client) Shutdown(ctx context.Context, reference string, how api.Shutdow
 // Save begins to save a machine's running state to disk.
 func (c *Client) Save(ctx context.Context, reference string) (api.Task, error) {
 	return c.task(ctx, api.SaveMachine, reference, nil)
+}
+
+// Attach begins to attach a drive, also to a running machine.
+func (c *Client) Attach(ctx context.Context, reference string, what api.AttachRequest) (api.Task, error) {
+	return c.task(ctx, api.AttachDrive, reference, what)
+}
+
+// Detach begins to detach a drive, also from a running machine.
+func (c *Client) Detach(ctx context.Context, reference string, what api.DetachRequest) (api.Task, error) {
+	return c.task(ctx, api.DetachDrive, reference, what)
+}
+
+// Eject begins to take the medium out of an optical or floppy drive.
+func (c *Client) Eject(ctx context.Context, reference string, what api.EjectRequest) (api.Task, error) {
+	return c.task(ctx, api.EjectMedium, reference, what)
+}
+
+// Insert begins to put a medium into an optical or floppy drive.
+func (c *Client) Insert(ctx context.Context, reference string, what api.InsertRequest) (api.Task, error) {
+	return c.task(ctx, api.InsertMedium, reference, what)
 }
 
 // machine calls an operation that answers with a machine.

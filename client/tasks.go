@@ -83,6 +83,8 @@ func TaskError(task api.Task) error {
 		return task.Error
 	case task.State == api.TaskFailed:
 		return &api.Problem{Kind: api.KindInternal, Detail: fmt.Sprintf("task %s (%s) failed and does not say why", task.ID, task.Kind)}
+	case task.State == api.TaskCancelled && task.Error != nil && task.Error.Help != "":
+		return &api.Problem{Kind: api.KindCancelled, Detail: "cancelled", Help: task.Error.Help}
 	case task.State == api.TaskCancelled:
 		return &api.Problem{Kind: api.KindCancelled, Detail: "cancelled; what it had begun is undone"}
 	}

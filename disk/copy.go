@@ -24,6 +24,20 @@ type CopyOptions struct {
 	// Workers is how many goroutines read and encode; 0 for as many as the
 	// processors need.
 	Workers int
+	// From is where Copy begins, in bytes: what lies before is in dst already. It is
+	// 0, or an end that Written was told of in an earlier copy.
+	From int64
+	// Written, when set, is told by Copy of each range that was written, in bytes: all
+	// before its end is in dst then, though not synced. Calls come one after another, in
+	// ascending order; an error ends the copy.
+	Written func(off, end int64) error
+}
+
+func (o CopyOptions) written(s span) error {
+	if o.Written == nil {
+		return nil
+	}
+	return o.Written(s.off, s.end)
 }
 
 func (o CopyOptions) progress(done, total int64) {
@@ -43,13 +57,18 @@ func Copy(ctx context.Context, dst, src Image, o CopyOptions) error {
 	if src.Size() > dst.Size() {
 		return fmt.Errorf("%d bytes into a disk of %d: %w", src.Size(), dst.Size(), ErrRange)
 	}
-	if done, err := copyHost(ctx, dst, src, o); done || err != nil {
-		return err
+	if o.From == 0 && o.Written == nil { // the kernel copies in an order of its own
+		if done, err := copyHost(ctx, dst, src, o); done || err != nil {
+			return err
+		}
 	}
 	unit := min(max(Describe(dst).BlockSize, 4<<10), 64<<10)
 	unit &= -unit // a power of two that divides it
 	pool := buffers(chunk)
 	return byTurns(ctx, copiers(o.Workers), dataSpans(src, chunk, unit), func(s span, turn func() error) error {
+		if s.off = max(s.off, o.From); s.off >= s.end {
+			return nil
+		}
 		p, err := pool.read(src, s)
 		if err != nil {
 			return err
@@ -65,7 +84,7 @@ func Copy(ctx context.Context, dst, src Image, o CopyOptions) error {
 				return err
 			}
 		}
-		return nil
+		return o.written(s)
 	})
 }
 

@@ -21,6 +21,10 @@ type CreateOptions struct {
 	Created      time.Time         // the zero time for now
 	Options      map[string]string // what the format offers besides
 	Data         []Extent          // for Stream: the ranges that will be appended
+	// Encryption is the LUKS header of an image that is to be encrypted, which Keys
+	// opens; without Keys its content is locked. Not all formats can be.
+	Encryption []byte
+	Keys       Keys
 }
 
 // Create makes an empty image and opens it for writing. The name must not
@@ -94,6 +98,9 @@ func (o CreateOptions) target() (*Format, *Target, error) {
 	if o.Parent != nil && !variant.Parent {
 		return nil, nil, Unsupported(whole(f.Name, variant.Name), "images of this kind cannot have a parent")
 	}
+	if o.Encryption != nil && !f.Encrypts {
+		return nil, nil, Unsupported(whole(f.Name, variant.Name), "images of this kind cannot be encrypted; QCOW2 images can")
+	}
 	chosen, err := choose(f, variant.Name, given)
 	if err != nil {
 		return nil, nil, err
@@ -106,7 +113,7 @@ func (o CreateOptions) target() (*Format, *Target, error) {
 	}
 	return f, &Target{
 		Variant: variant, Size: o.Size, Parent: o.Parent, ParentName: o.ParentName, ParentFormat: o.ParentFormat,
-		UUID: o.UUID, Created: o.Created.UTC(), Data: o.Data, chosen: chosen,
+		UUID: o.UUID, Created: o.Created.UTC(), Data: o.Data, Encryption: o.Encryption, Keys: o.Keys, chosen: chosen,
 	}, nil
 }
 

@@ -28,6 +28,20 @@ type Format struct {
 	// Stream makes an image in one pass to something that cannot seek. It reads
 	// the target's options, size and map, and neither its FS nor its File.
 	Stream func(w io.Writer, t *Target) (Sink, error)
+	// Forward begins to read an image that comes through a pipe. ErrForward says
+	// that this one cannot be read so. Of one that can, it calls nothing but Read.
+	Forward func(p *Pipe) (Stream, error)
+	// Encrypts says that Create makes encrypted images.
+	Encrypts bool
+	// Trailer says that there are images that only their end tells from raw
+	// disks: of a pipe, the name has to.
+	Trailer bool
+}
+
+// named tells whether a file is called as those of the format are.
+func (f *Format) named(name string) bool {
+	extension := name[strings.LastIndexByte(name, '.')+1:]
+	return len(extension) < len(name) && slices.ContainsFunc(f.Extensions, func(e string) bool { return strings.EqualFold(e, extension) })
 }
 
 // Variant is a kind of image within a format, as in "vmdk:streamOptimized".
@@ -205,6 +219,8 @@ type Target struct {
 	UUID         string            // "" for a random one
 	Created      time.Time         // the zero time for now
 	Data         []Extent          // Stream only: the ranges that will be appended, ascending; formats that need to know beforehand
+	Encryption   []byte            // the LUKS header of an image that is to be encrypted, else nil
+	Keys         Keys              // opens that; nil leaves the content locked
 	chosen       map[string]string // options by name, checked and with defaults
 }
 

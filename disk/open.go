@@ -20,6 +20,7 @@ type Options struct {
 	Alone    bool      // without its parent: what it lacks reads as zeros
 	Snapshot string    // an ID or a name of Snapshotter.Snapshots, to be opened instead of the current state; read-only
 	MaxDepth int       // the longest chain; 0 is DefaultDepth
+	Keys     Keys      // opens encrypted images, parents too; nil leaves their content locked
 	// Opened, when set, is told of each image of the chain that was opened, by
 	// what name, a parent before its child.
 	Opened func(name string, img Image)
@@ -63,6 +64,7 @@ type Source struct {
 	Write    bool   // whether the image is to be writable
 	Snapshot string // a snapshot to be opened, "" for the current state
 	Alone    bool   // whether parents are to be left out
+	Keys     Keys   // opens it if it is encrypted; nil leaves its content locked
 	Guessed  bool   // no format was named and no signature found: raw must refuse to write one
 
 	chain *chain
@@ -150,7 +152,7 @@ func (c *chain) openFile(file File, name, format string, write bool) (Image, err
 	top := len(c.names) == 1
 	source := &Source{
 		File: file, Name: name, Write: write, Guessed: guessed,
-		Alone: c.options.Alone || c.alone, chain: c,
+		Alone: c.options.Alone || c.alone, Keys: c.options.Keys, chain: c,
 	}
 	if top {
 		source.Snapshot = c.options.Snapshot

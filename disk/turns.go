@@ -2,6 +2,7 @@ package disk
 
 import (
 	"context"
+	"iter"
 	"runtime"
 
 	"golang.org/x/sync/errgroup"
@@ -26,14 +27,14 @@ func workers(n int) int {
 	return min(2*runtime.GOMAXPROCS(0)+1, 32)
 }
 
-// byTurns works on spans in several goroutines: each does one span from its
-// beginning to its end, so that what it read is still in its processor's cache when it
-// writes. turn waits until all spans before were done; what work does after it is done
+// byTurns works on spans, or pieces, in several goroutines: each does one span from
+// its beginning to its end, so that what it read is still in its processor's cache when
+// it writes. turn waits until all spans before were done; what work does after it is done
 // in the order of the spans, one at a time. Of several errors the one of the first
 // span is returned, and todo's only when all spans before it were done.
-func byTurns(ctx context.Context, n int, todo spans, work func(s span, turn func() error) error) error {
+func byTurns[T any](ctx context.Context, n int, todo func(context.Context) iter.Seq2[T, error], work func(s T, turn func() error) error) error {
 	type job struct {
-		span
+		item         T
 		before, done chan struct{}
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -60,7 +61,7 @@ func byTurns(ctx context.Context, n int, todo spans, work func(s span, turn func
 		group.Go(func() error {
 			for j := range jobs {
 				turn := func() error { return awaitTurn(ctx, j.before) }
-				err := work(j.span, turn)
+				err := work(j.item, turn)
 				if err := firstError(err, turn()); err != nil {
 					return err
 				}

@@ -258,7 +258,7 @@ func (c *checker) strings() {
 	for _, s := range c.env.Strings {
 		where := "Strings " + short(s.Lang)
 		if s.Lang == "" && s.FileRef == "" {
-			c.find(Warning, where, "it does not say its language, xml:lang")
+			c.find(Note, where, "it does not say its language, xml:lang")
 		}
 		if s.FileRef != "" && !c.fileIDs[s.FileRef] {
 			c.find(Warning, where, "its texts are in the file %.60q, which the References do not have", s.FileRef)

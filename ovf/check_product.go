@@ -44,7 +44,7 @@ func (c *checker) value(p Property, where string) {
 	if _, known := bitsOf(kind); !known && !slices.Contains([]string{"string", "boolean", "real32", "real64"}, kind) && !isVMwareType(kind) {
 		c.find(Error, where, "its type is %.40q, which is none of the standard's", p.Type)
 	} else if kind != p.Type {
-		c.find(Warning, where, "its type is written %.40q", p.Type)
+		c.find(Note, where, "its type is written %.40q", p.Type)
 	}
 	c.configured(where, p.Configurations)
 	values := []string{p.Default}

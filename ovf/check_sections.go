@@ -68,12 +68,12 @@ func misplaced(s Section) Severity {
 func (c *checker) section(s Section, where string) {
 	switch s := s.(type) {
 	case *UnknownSection:
-		if !s.Base.Optional {
+		if !s.Base.Optional && !isEncryption(s) {
 			c.find(Error, where, "this section is required, and not known (namespace %.100q)", s.Raw.Name.Space)
 		}
 	case *OperatingSystemSection:
 		if s.ID == nil {
-			c.find(Warning, where, "it has no id")
+			c.find(Note, where, "it has no id")
 		}
 	case *EulaSection:
 		c.fileRef(where, s.FileRef)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // decoder fills the model from the tree.
@@ -35,7 +36,7 @@ func (d *decoder) fill(e Element, out any) { d.fillValue(e, reflect.ValueOf(out)
 // info tells of a section, machine or collection without Info.
 func (d *decoder) info(e Element) {
 	if e.Child("", "Info") == nil {
-		d.note(Warning, "it has no Info to say what it is for")
+		d.note(Note, "it has no Info to say what it is for")
 	}
 }
 
@@ -44,7 +45,7 @@ func (d *decoder) fillValue(e Element, v reflect.Value) {
 	d.attributes(e, p, v)
 	for _, c := range e.Children {
 		if c.IsText() {
-			d.note(Warning, "there is text where only elements belong: %.40q", strings.TrimSpace(c.Text))
+			d.strayText(c)
 			continue
 		}
 		f, ok := p.child(c.Name)
@@ -88,6 +89,15 @@ func (d *decoder) keepChild(p *plan, v reflect.Value, c Element) {
 	}
 	to := v.FieldByIndex(p.extra)
 	to.Set(reflect.Append(to, reflect.ValueOf(c)))
+}
+
+// strayText tells of text between elements. Characters that nobody sees say nothing.
+func (d *decoder) strayText(c Element) {
+	text, severity := strings.TrimSpace(c.Text), Warning
+	if !strings.ContainsFunc(text, unicode.IsGraphic) {
+		severity = Note
+	}
+	d.note(severity, "there is text where only elements belong: %.40q", text)
 }
 
 // unknown tells of an element that is in a namespace of the standard's and is

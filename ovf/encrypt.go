@@ -132,11 +132,17 @@ func (k derivedKey) serves(data Element, href string) bool {
 	})
 }
 
+// isEncryption tells whether a section is the standard's EncryptionSection, which
+// [Envelope.EncryptedFiles] reads.
+func isEncryption(u *UnknownSection) bool {
+	return u.Raw.Name.Local == "EncryptionSection" && (isEnvelope(u.Raw.Name.Space) || u.Raw.Name.Space == NSEnvelope2)
+}
+
 // derivations reads the keys of all EncryptionSections.
 func (e *Envelope) derivations() ([]derivedKey, error) {
 	var keys []derivedKey
 	for u := range All[*UnknownSection](e.Sections) {
-		if u.Raw.Name.Local != "EncryptionSection" || !isEnvelope(u.Raw.Name.Space) && u.Raw.Name.Space != NSEnvelope2 {
+		if !isEncryption(u) {
 			continue
 		}
 		for _, c := range u.Raw.Children {

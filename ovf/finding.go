@@ -7,7 +7,7 @@ type Severity int
 
 // Severities.
 const (
-	Note    Severity = iota // worth knowing
+	Note    Severity = iota // worth knowing, also what is against the standard and changes nothing
 	Warning                 // against the standard, and understood all the same
 	Error                   // against the standard, and perhaps understood wrongly
 )

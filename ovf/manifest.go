@@ -22,15 +22,16 @@ const maxManifest = 8 << 20
 type Algorithm crypto.Hash
 
 // Algorithms. DSP0243 1.0 has only SHA1, 1.1 and 2.0 SHA256 also; SHA512
-// is VMware's.
+// is VMware's, as SHA384 is of those of its tools that let OpenSSL choose.
 const (
 	SHA1   = Algorithm(crypto.SHA1)
 	SHA256 = Algorithm(crypto.SHA256)
+	SHA384 = Algorithm(crypto.SHA384)
 	SHA512 = Algorithm(crypto.SHA512)
 )
 
 // Algorithms lists all.
-func Algorithms() []Algorithm { return []Algorithm{SHA1, SHA256, SHA512} }
+func Algorithms() []Algorithm { return []Algorithm{SHA1, SHA256, SHA384, SHA512} }
 
 // String is the name as manifests have it.
 func (a Algorithm) String() string {
@@ -39,6 +40,8 @@ func (a Algorithm) String() string {
 		return "SHA1"
 	case SHA256:
 		return "SHA256"
+	case SHA384:
+		return "SHA384"
 	case SHA512:
 		return "SHA512"
 	}
@@ -58,10 +61,12 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 		return SHA1, nil
 	case "SHA256", "SHA2256":
 		return SHA256, nil
+	case "SHA384", "SHA2384":
+		return SHA384, nil
 	case "SHA512", "SHA2512":
 		return SHA512, nil
 	}
-	return 0, unsupported("the digest %.40q is not known; SHA1, SHA256 and SHA512 are", name)
+	return 0, unsupported("the digest %.40q is not known; SHA1, SHA256, SHA384 and SHA512 are", name)
 }
 
 // Digest is what a file's content must be.

@@ -261,6 +261,9 @@ func TestSignaturesOfOpenSSL(t *testing.T) {
 func FuzzManifest(f *testing.F) {
 	f.Add([]byte("SHA256(d)= " + strings.Repeat("0", 64) + "\r\n"))
 	f.Add([]byte(strings.Repeat("0", 40) + " *d\n\x00"))
+	for _, text := range append(disktest.Seeds("ova", ".mf"), disktest.Seeds("ovf", ".mf")...) {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, p []byte) {
 		m, err := ovf.ParseManifest(bytes.NewReader(p))
 		if err != nil {

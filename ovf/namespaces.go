@@ -17,6 +17,8 @@ const (
 	NSVirtualBox = "http://www.virtualbox.org/ovf/machine"
 	// NSXenServer is that of XenCenter's and XenConvert's extensions.
 	NSXenServer = "http://schemas.citrix.com/ovf/envelope/1"
+	// NSPanal is that of what Panal says of a machine.
+	NSPanal = "http://www.panalvm.org/ovf/machine"
 	// NSXML is that of the prefix xml, as in xml:lang.
 	NSXML = "http://www.w3.org/XML/1998/namespace"
 	// NSInstance is that of the prefix xsi.
@@ -49,6 +51,8 @@ func usualPrefix(space string) string {
 		return "vbox"
 	case NSXenServer:
 		return "xenovf"
+	case NSPanal:
+		return "panal"
 	case NSXML:
 		return "xml"
 	case NSInstance:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/ovf"
 )
 
@@ -259,6 +260,9 @@ func TestChunks(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(minimal("", "")))
 	f.Add([]byte(encrypted))
+	for _, text := range disktest.Seeds("ovf", ".ovf") {
+		f.Add([]byte(text))
+	}
 	f.Add([]byte(minimal(`<Section xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="ovf:DiskSection_Type"><Disk diskId="a" ovf:diskId="b"/></Section>`,
 		`<ProductSection><Category>c</Category><Property ovf:key="k" ovf:type="string"/><Category>d</Category></ProductSection><x:y xmlns:x="u" xmlns="">t<z/></x:y>`)))
 	f.Fuzz(func(t *testing.T, p []byte) {

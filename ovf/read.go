@@ -134,7 +134,7 @@ func (d *decoder) rank(c Element) int {
 // part reads a child of the root.
 func (d *decoder) part(env *Envelope, c Element) {
 	if c.IsText() {
-		d.note(Warning, "there is text where only elements belong: %.40q", strings.TrimSpace(c.Text))
+		d.strayText(c)
 		return
 	}
 	if content := d.content(c); content != nil {

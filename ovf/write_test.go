@@ -163,3 +163,17 @@ func TestWhatXMLCannotHold(t *testing.T) {
 		t.Error("a full disk goes unnoticed")
 	}
 }
+
+// TestPrefixes are those that people know namespaces by.
+func TestPrefixes(t *testing.T) {
+	env := parse(t, minimal("", `<a:Machine xmlns:a="`+ovf.NSPanal+`"/><b:Notes xmlns:b="http://example.org/notes"/>`))
+	var text strings.Builder
+	if err := ovf.Write(&text, env, ovf.Version11); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{`xmlns:panal="http://www.panalvm.org/ovf/machine"`, "<panal:Machine", `xmlns:ns1="http://example.org/notes"`} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("%s is not in %s", part, text.String())
+		}
+	}
+}

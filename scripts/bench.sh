@@ -2,7 +2,7 @@
 # Measures: Go's benchmarks of single functions, then the table that compares our work with our peers'.
 #
 # BENCH chooses parts, with commas between them: go (the benchmarks of functions), and those of test/bench: start, save,
-# cli, disk, nbd, many. All by default.
+# cli, disk, appliance, nbd, many. All by default.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh

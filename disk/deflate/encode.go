@@ -11,7 +11,7 @@ import (
 const blockStep = 2048
 
 // headerCost is what the codes of a block take, about, in bits.
-const headerCost = 600
+const headerCost = 500
 
 // symbols counts how often each code would be used.
 type symbols struct {

@@ -47,20 +47,24 @@ func even(p []byte, pieces int) bool {
 
 // repeats looks for sequences of eight bytes that come twice: it sees what is
 // there of 1100 bytes and more that came before, wherever they lie, and
-// most often less.
+// most often less. Of what was seen a part of the hash is kept, so that nothing depends
+// on chance until it is found; where parts are alike by chance, nothing is lost.
 func repeats(p []byte) bool {
-	var at [4096]uint32
-	for i := 0; i+8 <= len(p); i++ {
-		v := binary.LittleEndian.Uint64(p[i:])
-		place := &at[v*0x9e3779b97f4a7c15>>52]
-		if j := *place; j > 0 && binary.LittleEndian.Uint64(p[j-1:]) == v {
-			return true
-		}
-		if i%noted == 0 {
-			*place = uint32(i + 1)
-		}
-		if i%span >= noted { // on to the next that is noted
-			i += noted - 1 - i%noted
+	var seen [4096]uint32
+	for begin := 0; begin < len(p); begin += span {
+		piece := p[begin:min(begin+span+7, len(p))]
+		for i := 0; i+8 <= len(piece); {
+			hash := binary.LittleEndian.Uint64(piece[i:]) * 0x9e3779b97f4a7c15
+			place, part := &seen[hash>>52], uint32(hash>>20)
+			if *place == part {
+				return true
+			}
+			if i%noted == 0 {
+				*place = part
+			}
+			if i++; i > noted { // on to the next that is noted
+				i += noted - 1
+			}
 		}
 	}
 	return false

@@ -231,6 +231,52 @@ func checkAlone(s Subject) error {
 	return nil
 }
 
+// checkAloneZeros makes blocks zero in a differencing image that is open without its parent: they hide what the
+// parent has there, though nobody can see that then.
+func checkAloneZeros(s Subject) error {
+	for _, what := range []kind{opZero, opWriteZeros} {
+		w := newWorld(s)
+		content := make([]byte, s.Size)
+		noise(content, 36)
+		if err := w.filled("base", content); err != nil {
+			return err
+		}
+		img, cleanup, err := w.derive("child", s.Size, "base")
+		if err != nil {
+			return err
+		}
+		err = apply(img, content, op{opWrite, 2 * s.Block, s.Block, 37})
+		if err := errors.Join(err, cleanup()); err != nil {
+			return err
+		}
+		last := (s.Size - 1) / s.Block * s.Block
+		ops := []op{{what, s.Block, 2 * s.Block, 0}, {what, last, s.Size - last, 0}}
+		if err := w.changedAlone("child", content, ops); err != nil {
+			return fmt.Errorf("%s: %w", kindNames[what], err)
+		}
+		if err := w.with("child", false, func(img disk.Image) error { return errors.Join(same(img, content), mapped(img, content)) }); err != nil {
+			return fmt.Errorf("%s, with the parent again: %w", kindNames[what], err)
+		}
+	}
+	return nil
+}
+
+// changedAlone changes an image that is open without its parent.
+func (w *world) changedAlone(image string, content []byte, ops []op) error {
+	options := w.options(true)
+	options.Alone = true
+	img, err := disk.Open(w.File(image), options)
+	if err != nil {
+		return err
+	}
+	for _, o := range ops {
+		if err := apply(img, content, o); err != nil {
+			return errors.Join(fmt.Errorf("%v: %w", o, err), img.Close())
+		}
+	}
+	return w.finished(img)
+}
+
 // ownLayer is the view of an image with zeros for what only a parent holds.
 func (w *world) ownLayer(image string, view []byte) ([]byte, error) {
 	own := append([]byte(nil), view...)

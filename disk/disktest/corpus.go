@@ -47,18 +47,24 @@ func (c CorpusFile) Untrusted() bool { return strings.Contains(c.Note, "UNTRUSTE
 // user's cache. Without any it skips the test.
 func CorpusDir(t testing.TB) string {
 	t.Helper()
+	dir, err := corpusDir()
+	if err != nil {
+		t.Skipf("the corpus of foreign images is not on this machine (%v); %s may name its folder", err, corpusVariable)
+	}
+	return dir
+}
+
+func corpusDir() (string, error) {
 	dir := os.Getenv(corpusVariable)
 	if dir == "" {
 		cache, err := os.UserCacheDir()
 		if err != nil {
-			t.Skipf("the corpus of foreign images: no %s, and %v", corpusVariable, err)
+			return "", err
 		}
 		dir = filepath.Join(cache, "panal", "corpus")
 	}
-	if _, err := os.Stat(dir); err != nil {
-		t.Skipf("the corpus of foreign images is not on this machine (%v); %s may name its folder", err, corpusVariable)
-	}
-	return dir
+	_, err := os.Stat(dir)
+	return dir, err
 }
 
 // CorpusFiles lists the corpus' files of a format, "" for all. The table is
@@ -85,6 +91,34 @@ func CorpusFiles(t testing.TB, format string) []CorpusFile {
 		t.Fatalf("the corpus in %s has no file of format %q", dir, format)
 	}
 	return files
+}
+
+// Seeds are the contents of the corpus' small files of a format whose names end
+// in suffix, for a fuzzer to begin with. There are none without the corpus.
+func Seeds(format, suffix string) []string {
+	const small = 16 << 10
+	dir, err := corpusDir()
+	if err != nil {
+		return nil
+	}
+	rows, err := readIndex(dir)
+	if err != nil {
+		return nil
+	}
+	var seeds []string
+	for _, row := range rows {
+		file := corpusFile(dir, row)
+		if file.Format != format || !strings.HasSuffix(file.Name, suffix) {
+			continue
+		}
+		if info, err := os.Stat(file.Path); err != nil || info.Size() > small {
+			continue
+		}
+		if text, err := os.ReadFile(file.Path); err == nil {
+			seeds = append(seeds, string(text))
+		}
+	}
+	return seeds
 }
 
 func corpusFile(dir string, row map[string]string) CorpusFile {

@@ -58,6 +58,7 @@ func checks() []check {
 		{"chain", children, checkChain},
 		{"hidden", children, checkHidden},
 		{"alone", children, checkAlone},
+		{"alone/zeros", children, checkAloneZeros},
 		{"crash", writes, checkCrash},
 		{"crash/new", writes, checkCrashNew},
 		{"crash/child", children, checkCrashChild},

@@ -68,11 +68,13 @@ func TestAWrongFormatFails(t *testing.T) {
 		{"SetParent writes nothing", "parent"},
 	} {
 		t.Run(string(c.bug)+"/"+c.check, func(t *testing.T) {
-			if err := try(toySubject(c.bug), c.check); err == nil {
-				t.Errorf("a format that %q passes the check %q", c.bug, c.check)
-			} else {
-				t.Log(err.Error()[max(0, len(err.Error())-300):])
+			for range 20 { // two writers may miss each other
+				if err := try(toySubject(c.bug), c.check); err != nil {
+					t.Log(err.Error()[max(0, len(err.Error())-300):])
+					return
+				}
 			}
+			t.Errorf("a format that %q passes the check %q", c.bug, c.check)
 		})
 	}
 }

@@ -18,6 +18,7 @@ type File struct {
 	write  bool
 	device int64   // a block device's capacity; 0 of a file
 	early  *early  // of a file that is being made; nil of others
+	direct *direct // past the page cache; nil where that is not tried
 	staged *staged // what it is in a Stage; nil of others
 
 	naming sync.Mutex // guards fresh
@@ -87,15 +88,16 @@ func (f *File) WriteAt(p []byte, off int64) (int, error) {
 const writePiece = 256 << 10
 
 func (f *File) writeByPieces(p []byte, off int64) (int, error) {
-	done := 0
-	for {
-		end := min(len(p), done+writePiece)
-		n, err := f.file.WriteAt(p[done:end], off+int64(done))
-		done += n
-		if err != nil || done >= len(p) {
+	for done := 0; done < len(p); {
+		n, err := f.direct.write(p[done:], off+int64(done)), error(nil)
+		if n == 0 {
+			n, err = f.file.WriteAt(p[done:min(len(p), done+writePiece)], off+int64(done))
+		}
+		if done += n; err != nil {
 			return done, err
 		}
 	}
+	return len(p), nil
 }
 
 // Size is the length.
@@ -159,7 +161,7 @@ func syncDir(dir string) error {
 // Close gives the file, and its lock, back.
 func (f *File) Close() error {
 	f.early.wait()
-	return f.file.Close()
+	return errors.Join(f.direct.close(), f.file.Close())
 }
 
 // PunchHole frees a range; of a block device that cannot, and of a file

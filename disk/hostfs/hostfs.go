@@ -33,8 +33,11 @@ import (
 // and Siblings give absolute ones.
 type FS struct {
 	// Unlocked leaves locks alone: for looking at an image that is in use. What
-	// is read may then be in the midst of a change. Files opened for writing are always locked.
+	// is read may then be in the midst of a change. Files opened for writing are locked even so.
 	Unlocked bool
+	// InUse leaves locks alone for writing, too: for a part of an image that whoever uses the image
+	// does not write.
+	InUse bool
 
 	roots []string // absolute, without symbolic links; nil: everywhere
 }
@@ -115,7 +118,7 @@ func (f *FS) Open(name string, write bool) (disk.File, error) {
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	if f.Unlocked && !write {
+	if f.InUse || f.Unlocked && !write {
 		return opened, nil
 	}
 	if err := lock(file, write); err != nil {
@@ -133,7 +136,7 @@ func (f *FS) Create(name string) (disk.File, error) {
 	if err := lock(file, true); err != nil {
 		return nil, errors.Join(err, file.Close(), os.Remove(name))
 	}
-	return &File{file: file, write: true, fresh: filepath.Dir(name)}, nil
+	return &File{file: file, write: true, direct: openDirect(file), fresh: filepath.Dir(name)}, nil
 }
 
 // Remove deletes a file.

@@ -66,7 +66,7 @@ func (s *Stage) Create(name string) (disk.File, error) {
 	}
 	made := &staged{name: name, handle: os.NewFile(uintptr(own), name), hidden: hidden}
 	s.staged = append(s.staged, made)
-	return &File{file: file, write: true, early: new(early), staged: made}, nil
+	return &File{file: file, write: true, early: new(early), staged: made, direct: openDirect(file)}, nil
 }
 
 // Names are what the files that were made are to be called.
@@ -76,6 +76,19 @@ func (s *Stage) Names() []string {
 		names[i] = f.name
 	}
 	return names
+}
+
+// Infos are the files that were made, in the order of Names, as they are now: by
+// what os.SameFile compares they are known again under the names that Commit gives them.
+func (s *Stage) Infos() ([]fs.FileInfo, error) {
+	infos := make([]fs.FileInfo, len(s.staged))
+	for i, f := range s.staged {
+		var err error
+		if infos[i], err = f.handle.Stat(); err != nil {
+			return nil, err
+		}
+	}
+	return infos, nil
 }
 
 // Remove forgets a file that was made here; others it leaves alone.

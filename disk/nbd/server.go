@@ -99,13 +99,16 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(s.life, cancel)()
-	defer context.AfterFunc(ctx, func() { l.Close() })() //nolint:errcheck // it only wakes Accept
+	closed := make(chan error)
+	context.AfterFunc(ctx, func() { closed <- l.Close() })
 
 	var clients sync.WaitGroup
 	failed := s.accept(ctx, l, &clients)
 	cancel()
 	clients.Wait()
-	return errors.Join(failed, s.sync())
+	// A listener may have more to do than to wake Accept, as a Unix socket that is
+	// removed: the caller may end the program as soon as this returns.
+	return errors.Join(failed, <-closed, s.sync())
 }
 
 // begin counts a call of Serve, unless the server is closed.
@@ -129,7 +132,7 @@ func (s *Server) accept(ctx context.Context, l net.Listener, clients *sync.WaitG
 		case ctx.Err() != nil:
 			return nil
 		case !transient(err):
-			return errors.Join(fmt.Errorf("accept NBD clients: %w", err), l.Close())
+			return fmt.Errorf("accept NBD clients: %w", err)
 		default:
 			s.options.Log.Warn("cannot accept NBD clients for the moment", "error", err)
 			pause(ctx, acceptPause)

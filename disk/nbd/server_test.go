@@ -184,6 +184,47 @@ func TestContextEndsServe(t *testing.T) {
 	}
 }
 
+// lingering is a listener that has something left to do when Accept is woken.
+type lingering struct {
+	net.Listener
+	woken, leave chan struct{}
+}
+
+func (l *lingering) Close() error {
+	err := l.Listener.Close()
+	close(l.woken)
+	<-l.leave
+	return err
+}
+
+// Who serves may end the program when Serve returns: the listener is closed by then.
+func TestServeReturnsWhenItsListenerIsClosed(t *testing.T) {
+	server, err := nbd.New([]nbd.Export{{Image: patterned(512)}}, nbd.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := net.Listen("unix", filepath.Join(testenv.SocketDir(t), "nbd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &lingering{inner, make(chan struct{}), make(chan struct{})}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(ctx, l) }()
+	cancel()
+	<-l.woken
+	select {
+	case err := <-ended:
+		t.Errorf("it returned while its listener was being closed: %v", err)
+		close(l.leave)
+	case <-time.After(50 * time.Millisecond): // what would return at once has returned
+		close(l.leave)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A client that takes no replies does not keep the server from closing.
 func TestCloseDoesNotWaitForTheDeaf(t *testing.T) {
 	m := patterned(32 << 20)

@@ -180,7 +180,7 @@ func (m *image) clear(off, n int64, discard bool) error {
 		switch {
 		case e.File != nil:
 			err = disk.PunchHole(m.file, e.HostOff, e.Len)
-		case discard, e.State == disk.Unallocated && (m.parent == nil || off >= m.parent.Size()):
+		case discard, e.State == disk.Unallocated && !m.shines(off):
 		default: // nothing in the format says zero
 			_, err = m.write(make([]byte, e.Len), off)
 		}
@@ -190,6 +190,14 @@ func (m *image) clear(off, n int64, discard bool) error {
 		off = e.End()
 	}
 	return nil
+}
+
+// shines tells whether the parent has something at or behind off. One that is not open may have anything.
+func (m *image) shines(off int64) bool {
+	if m.parent == nil {
+		return m.backing != ""
+	}
+	return off < m.parent.Size()
 }
 
 // Sync makes durable what was written.

@@ -31,6 +31,9 @@ func (img *image) Compact(ctx context.Context, progress func(done, total int64))
 	if !img.canWrite {
 		return 0, disk.ErrReadOnly
 	}
+	if img.encrypted() {
+		return 0, disk.Unsupported(formatName, "an encrypted image cannot be compacted: what is moved would have to be encrypted anew; a copy of it is compact")
+	}
 	img.writing.Lock()
 	defer img.writing.Unlock()
 	if err := img.touch(); err != nil {
@@ -274,7 +277,7 @@ func (c *compaction) content(host, n int64) ([]byte, error) {
 func (c *compaction) hollow(off, n int64) error {
 	img := c.img
 	size, err := img.data.Size()
-	if n = min(n, size-off); err != nil || img.data == img.file || n <= 0 {
+	if n = min(n, size-off); err != nil || !img.outside() || n <= 0 {
 		return err
 	}
 	return disk.PunchHole(img.data, off, n)

@@ -39,6 +39,9 @@ func build(t *disk.Target) (*image, error) {
 	if err := img.lay(p, first); err != nil {
 		return img, err
 	}
+	if err := img.seal(p, t); err != nil {
+		return img, err
+	}
 	if p.dataFile != "" {
 		img.data = nil
 		if img.data, err = t.Sibling(p.dataFile); err != nil {
@@ -53,7 +56,7 @@ func build(t *disk.Target) (*image, error) {
 			return img, err
 		}
 	}
-	if img.data != img.file {
+	if img.outside() {
 		if err := img.data.Sync(); err != nil {
 			return img, err
 		}
@@ -76,6 +79,7 @@ type plan struct {
 	extensions []extension
 	backing    backing
 	dataFile   string
+	encryption []byte // the LUKS header, of an image that is encrypted
 }
 
 // planOf reads the options of a target.
@@ -85,6 +89,9 @@ func planOf(t *disk.Target) (*plan, error) {
 		return nil, err
 	}
 	if err := p.features(t); err != nil {
+		return nil, err
+	}
+	if err := p.encrypt(t); err != nil {
 		return nil, err
 	}
 	if t.Size > maxDiskSize || p.h.l1Needed(t.Size)*8 > max(maxL1Bytes, p.h.clusterSize()) {
@@ -181,7 +188,7 @@ func (p *plan) place(l1 int64) {
 	l1Clusters := (l1*8 + cs - 1) / cs
 	blocks := int64(1)
 	for {
-		used := 1 + int64(h.refTableLen) + blocks + l1Clusters
+		used := 1 + int64(h.refTableLen) + blocks + l1Clusters + p.sealClusters()
 		if blocks*perBlock >= used && int64(h.refTableLen)*cs/8 >= blocks {
 			break
 		}
@@ -192,12 +199,15 @@ func (p *plan) place(l1 int64) {
 		}
 	}
 	h.l1Offset = (1 + int64(h.refTableLen) + blocks) * cs
+	if p.encryption != nil {
+		p.extensions = with(p.extensions, extCrypto, p.sealed().encode())
+	}
 }
 
 // usedClusters is how many clusters an empty image has.
 func (p *plan) usedClusters() int64 {
 	cs := p.h.clusterSize()
-	return p.h.l1Offset/cs + max((int64(p.h.l1Size)*8+cs-1)/cs, 1)
+	return p.h.l1Offset/cs + max((int64(p.h.l1Size)*8+cs-1)/cs, 1) + p.sealClusters()
 }
 
 // firstCluster is the header with its extensions and the parent's name.
@@ -235,7 +245,7 @@ func (img *image) lay(p *plan, first []byte) error {
 		return err
 	}
 	img.first = bytes.Clone(first[:headerSector])
-	for _, z := range [][2]int64{{cs, h.l1Offset}, {h.l1Offset, used * cs}} {
+	for _, z := range [][2]int64{{cs, h.l1Offset}, {h.l1Offset, (used - p.sealClusters()) * cs}} {
 		for off := z[0]; off < z[1]; off += cs {
 			if _, err := img.file.WriteAt(make([]byte, cs), off); err != nil {
 				return err

@@ -14,8 +14,8 @@ func (img *image) Describe() disk.Info {
 	info := disk.Info{
 		Format: formatName, Version: map[uint32]string{2: "2 (compat 0.10)", 3: "3 (compat 1.1)"}[h.version],
 		Size: img.Size(), Allocated: img.allocatedBytes(), BlockSize: img.clusterSize(), SectorSize: 512,
-		Snapshots: img.Snapshots(),
-		Dirty:     h.incompatible&incompatDirty != 0, Corrupt: h.incompatible&incompatCorrupt != 0,
+		Snapshots: img.Snapshots(), Encrypted: img.encrypted(),
+		Dirty: h.incompatible&incompatDirty != 0, Corrupt: h.incompatible&incompatCorrupt != 0,
 	}
 	if img.backing.name != "" {
 		info.Parent = &disk.Link{Name: img.backing.name, Format: img.backing.format}
@@ -30,7 +30,7 @@ func (img *image) Describe() disk.Info {
 func (img *image) allocatedBytes() int64 {
 	total := int64(0)
 	files := []disk.File{img.file}
-	if img.data != img.file {
+	if img.outside() {
 		files = append(files, img.data)
 	}
 	for _, f := range files {

@@ -54,7 +54,7 @@ func TestTablesGrow(t *testing.T) {
 	}
 	disktest.Faults(t, s)
 	for _, name := range []string{
-		"new", "read", "map", "read-only", "truncated", "range", "resize", "concurrent", "concurrent/child", "chain", "hidden", "alone",
+		"new", "read", "map", "read-only", "truncated", "range", "resize", "concurrent", "concurrent/child", "chain", "hidden", "alone", "alone/zeros",
 		"crash", "crash/child", "compress", "stream", "compact", "parent", "model", "model/child",
 	} {
 		s.Skip[name] = "done with tables of the right size"

@@ -24,10 +24,12 @@ var Format = &disk.Format{
 		{Name: "dataFileRaw", Kind: disk.Switch, Default: "off", Help: "keep the data file readable as a raw disk"},
 		{Name: "preallocation", Kind: disk.Choice, Choices: []string{"off", "metadata", "falloc", "full"}, Default: "off", Help: "make all tables at once; falloc and full also reserve the room, by writing zeros"},
 	},
-	Probe:  probe,
-	Open:   open,
-	Create: create,
-	Stream: stream,
+	Encrypts: true,
+	Probe:    probe,
+	Open:     open,
+	Create:   create,
+	Stream:   stream,
+	Forward:  func(p *disk.Pipe) (disk.Stream, error) { return disk.Forward(p, nil) },
 }
 
 // probe recognises the signature, and is sure of it if the version exists: so

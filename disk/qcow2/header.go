@@ -49,6 +49,12 @@ const (
 	autoclearKnown = autoclearBitmaps | autoclearDataFileRaw
 )
 
+// Encryption methods (spec, bytes 32-35).
+const (
+	cryptAES  = 1
+	cryptLUKS = 2
+)
+
 // Compression types (spec, byte 104).
 const (
 	compressionZlib = 0
@@ -166,12 +172,13 @@ func (h *header) check() error {
 // supported tells whether the features of the image can be handled; names is
 // the image's own table of feature names.
 func (h *header) supported(names []featureName) error {
-	if h.crypt != 0 {
-		method := map[uint32]string{1: "AES", 2: "LUKS"}[h.crypt]
-		if method == "" {
-			return disk.Corrupt(formatName, 32, "encryption method %d does not exist", h.crypt)
-		}
-		return disk.Unsupported(formatName, "the image is encrypted (%s); decrypt it first, with qemu-img convert and its key", method)
+	switch {
+	case h.crypt > cryptLUKS:
+		return disk.Corrupt(formatName, 32, "encryption method %d does not exist", h.crypt)
+	case h.crypt == cryptAES:
+		return disk.Unsupported(formatName, "the image is encrypted (AES); decrypt it first, with qemu-img convert and its key")
+	case h.crypt == cryptLUKS && h.incompatible&incompatDataFile != 0:
+		return disk.Unsupported(formatName, "the image is encrypted (LUKS) and has an external data file; decrypt it first, with qemu-img convert and its key")
 	}
 	if unknown := h.incompatible &^ incompatKnown; unknown != 0 {
 		return disk.Unsupported(formatName, "the image needs features that we do not know: %s",

@@ -18,7 +18,8 @@ import (
 // ones may be used again, when tables or the size change.
 type image struct {
 	file     disk.File
-	data     disk.File // the external data file, or file
+	data     disk.File // the external data file, or file, shown as what was encrypted
+	sealed   span      // where the LUKS header lies; nothing if the image is not encrypted
 	parent   disk.Image
 	foreign  bool // the parent is the caller's and not closed
 	canWrite bool
@@ -70,6 +71,9 @@ func newImage(src *disk.Source) (*image, error) {
 		return nil, err
 	}
 	if err := img.openDataFile(src); err != nil {
+		return img, err
+	}
+	if err := img.unlock(src.Keys); err != nil {
 		return img, err
 	}
 	if src.Snapshot != "" {
@@ -160,10 +164,13 @@ func (img *image) openDataFile(src *disk.Source) error {
 	return nil
 }
 
+// outside tells whether the content is in a file of its own.
+func (img *image) outside() bool { return img.dataFile && img.data != img.file }
+
 // release closes the files, without writing anything.
 func (img *image) release() error {
 	var failed error
-	if img.data != nil && img.data != img.file {
+	if img.data != nil && img.outside() {
 		failed = img.data.Close()
 	}
 	failed = errors.Join(failed, img.file.Close())

@@ -89,7 +89,7 @@ func (img *image) shrink(old, size int64) error {
 	if err := img.sync(); err != nil {
 		return err
 	}
-	if img.data != img.file {
+	if img.outside() {
 		return img.data.Truncate(size)
 	}
 	return nil
@@ -162,7 +162,7 @@ func (img *image) grow(old, size int64) error {
 	if err := img.growBitmaps(size); err != nil {
 		return err
 	}
-	if img.data != img.file {
+	if img.outside() {
 		if err := img.data.Truncate(size); err != nil {
 			return err
 		}

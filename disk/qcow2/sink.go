@@ -38,6 +38,9 @@ func (img *image) Compressing() (disk.Sink, error) {
 	if !img.canWrite {
 		return nil, disk.ErrReadOnly
 	}
+	if img.encrypted() {
+		return nil, disk.Unsupported(formatName, "the content of an encrypted image cannot be compressed")
+	}
 	if img.dataFile {
 		return nil, disk.Unsupported(formatName, "the content of an external data file cannot be compressed")
 	}

@@ -30,6 +30,9 @@ func stream(w io.Writer, t *disk.Target) (disk.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.Encryption != nil {
+		return nil, disk.Unsupported(formatName, "an encrypted image cannot be written to a pipe")
+	}
 	if p.dataFile != "" || t.Text("preallocation") != "off" {
 		return nil, disk.Unsupported(formatName, "an image with a data file or with preallocation cannot be written to a pipe")
 	}

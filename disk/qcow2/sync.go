@@ -28,7 +28,7 @@ func (img *image) sync() error {
 	if err := img.refs.flushBlocks(); err != nil {
 		return err
 	}
-	if img.data != img.file {
+	if img.outside() {
 		if err := img.data.Sync(); err != nil {
 			return err
 		}

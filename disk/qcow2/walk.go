@@ -77,6 +77,9 @@ func (w *walker) all() error {
 		last := img.snapshots[n-1]
 		w.bytes(h.snapshotOffset, last.at+last.length-h.snapshotOffset, 64, "a snapshot table")
 	}
+	if img.encrypted() {
+		w.bytes(img.sealed.off, img.sealed.n, 32, "an encryption header")
+	}
 	for _, s := range img.snapshots {
 		if s.problem != nil {
 			w.damage(s.at, s.problem)

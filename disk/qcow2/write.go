@@ -333,7 +333,7 @@ func (img *image) writeFilled(p []byte, off, host, before, after int64) error {
 	if err != nil {
 		return err
 	}
-	if host-before >= size { // new ground is zero already
+	if host-before >= size && !img.encrypted() { // new ground is zero already
 		if before, err = img.unlessZero(off-before, before); err != nil {
 			return err
 		}
@@ -382,7 +382,7 @@ func (img *image) knownZero(off, n int64) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if e.State == disk.Data || e.State == disk.Unallocated && img.parent != nil && off < img.parent.Size() {
+		if e.State == disk.Data || e.State == disk.Unallocated && img.shines(off) {
 			return false, nil
 		}
 		off = e.End()

@@ -104,9 +104,12 @@ func (img *image) clearUnits(off, end int64, discard bool) error {
 	return nil
 }
 
-// shines tells whether the parent has something at or behind off.
+// shines tells whether the parent has something at or behind off. One that is not open may have anything.
 func (img *image) shines(off int64) bool {
-	return img.parent != nil && off < img.parent.Size()
+	if img.parent == nil {
+		return img.backing.name != ""
+	}
+	return off < img.parent.Size()
 }
 
 // clearTable clears a range that one L2 table speaks of.

@@ -31,10 +31,11 @@ var Format = &disk.Format{
 	Options: []disk.Option{
 		{Name: "split", Kind: disk.Bytes, Min: 512, Max: 1 << 62, Variants: []string{plain, split}, Help: "cut the disk into files of this size, the first called .000, .001 or .aa"},
 	},
-	Probe:  probe,
-	Open:   open,
-	Create: create,
-	Stream: func(w io.Writer, t *disk.Target) (disk.Sink, error) { return newSink(w, t) },
+	Probe:   probe,
+	Open:    open,
+	Create:  create,
+	Stream:  func(w io.Writer, t *disk.Target) (disk.Sink, error) { return newSink(w, t) },
+	Forward: forward,
 }
 
 // probe never says more than that anything may be a raw disk, also of one that

@@ -122,6 +122,11 @@ func (i *image) Compact(ctx context.Context, progress func(done, total int64)) (
 		if err != nil {
 			return 0, err
 		}
+		if e.State != disk.Data {
+			if err := i.punchReserved(e.Off, e.Len); err != nil {
+				return 0, err
+			}
+		}
 		for off := e.Off; off < e.End() && e.State == disk.Data; off += piece {
 			if err := ctx.Err(); err != nil {
 				return 0, err
@@ -169,6 +174,32 @@ func (i *image) punchZeros(p []byte, off int64) error {
 		begin = end
 	}
 	return nil
+}
+
+// punchReserved gives back the room that the file system has reserved where nothing was written: it calls that a hole,
+// too. It keeps all writers out, and looks again for what they wrote.
+func (i *image) punchReserved(off, n int64) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	n = min(n, i.size-off)
+	return i.each(off, n, func(file disk.File, hostOff, _, n int64) error {
+		holed, tells := file.(disk.Holed)
+		puncher, punches := file.(disk.Puncher)
+		for end := hostOff + n; tells && punches && hostOff < end; {
+			data, behind, err := holed.NextData(hostOff)
+			if err == nil && data > hostOff {
+				err = puncher.PunchHole(hostOff, min(data, end)-hostOff)
+			}
+			if errors.Is(err, errors.ErrUnsupported) {
+				return nil // to write zeros would take room
+			}
+			if err != nil {
+				return err
+			}
+			hostOff = max(behind, hostOff+1)
+		}
+		return nil
+	})
 }
 
 // taken is the room that all parts take.

@@ -33,10 +33,11 @@ var Format = &disk.Format{
 		Name: optionBlockSize, Kind: disk.Bytes, Default: "1M", Min: 4 << 10, Max: 256 << 20,
 		Help: "unit of allocation, a power of two; QEMU reads only 1M",
 	}},
-	Probe:  probe,
-	Open:   open,
-	Create: create,
-	Stream: stream,
+	Probe:   probe,
+	Open:    open,
+	Create:  create,
+	Stream:  stream,
+	Forward: func(p *disk.Pipe) (disk.Stream, error) { return disk.Forward(p, nil) },
 }
 
 // probe looks for the signature behind the text.

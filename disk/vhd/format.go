@@ -31,10 +31,12 @@ var Format = &disk.Format{
 		Name: optionBlockSize, Kind: disk.Bytes, Default: "2M", Min: 4 << 10, Max: 256 << 20, Variants: []string{dynamic, differencing},
 		Help: "unit of allocation, a power of two; Hyper-V takes 512K and 2M",
 	}},
-	Probe:  probe,
-	Open:   open,
-	Create: create,
-	Stream: stream,
+	Probe:   probe,
+	Open:    open,
+	Create:  create,
+	Stream:  stream,
+	Forward: forward,
+	Trailer: true,
 }
 
 // probe looks at the end, where the footer is, and at the start for its copy.

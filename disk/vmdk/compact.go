@@ -76,6 +76,11 @@ func (f *flat) compact(ctx context.Context, report func(done int64)) (int64, err
 		if err != nil {
 			return 0, err
 		}
+		if e.State != disk.Data { // what is reserved there, too
+			if err := p.PunchHole(f.from+off, e.Len); err != nil {
+				return 0, err
+			}
+		}
 		if e.State == disk.Data {
 			if _, err := f.part.file.ReadAt(buffer[:e.Len], e.HostOff); err != nil {
 				return 0, err

@@ -134,7 +134,7 @@ func (m *image) hide(from, to int64) error {
 	if m.parent != nil {
 		to = min(to, m.parent.Size())
 	}
-	if m.parent == nil || from >= to {
+	if !m.based() || from >= to {
 		return nil
 	}
 	return m.eachSpan(from, to-from, func(s *span, off, n int64) error { return m.clearSpan(s, off, n, false) })

@@ -22,6 +22,7 @@ var Format = &disk.Format{
 	Open:    open,
 	Create:  create,
 	Stream:  stream,
+	Forward: forward,
 }
 
 // The values of createType that are written: Virtual Disk Format 5.0, "The

@@ -101,15 +101,19 @@ func (m *image) relieve() error {
 type fill struct {
 	parent disk.Image
 	start  int64
+	based  bool // a parent is named, whether or not it is open
 }
 
-func (m *image) below(s *span) fill { return fill{m.parent, s.start} }
+func (m *image) below(s *span) fill { return fill{m.parent, s.start, m.based()} }
+
+// based tells whether the image has a parent, whether or not that is open.
+func (m *image) based() bool { return m.parent != nil || m.link != nil }
 
 func (f fill) read(p []byte, off int64) error { return disk.ReadParent(f.parent, p, f.start+off) }
 
 // shows tells whether a parent may be seen where there is no grain: behind its
 // end too, for the image may get a longer one.
-func (f fill) shows() bool { return f.parent != nil }
+func (f fill) shows() bool { return f.based }
 
 func (f *flat) write(p []byte, off int64) error {
 	_, err := f.part.file.WriteAt(p, f.from+off)

@@ -2,6 +2,7 @@ package xva
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha1" //nolint:gosec // the format's checksum, not a protection
 	"encoding/hex"
 	"errors"
@@ -17,8 +18,9 @@ import (
 	"github.com/panalvm/panal/disk"
 )
 
-// maxChunk bounds a chunk; real ones have 1 MiB.
-const maxChunk = 4 << 20
+// chunkSize is what every chunk of a disk has but the last, which may have less.
+// What is left out between two is whole chunks: their numbers tell how many.
+const chunkSize = 1 << 20
 
 // maxDisks bounds how many disks an archive has whose ova.xml names none.
 const maxDisks = 1024
@@ -34,7 +36,8 @@ type archive struct {
 	vdis []virtualDisk
 }
 
-func newArchive(file disk.File) (*archive, error) {
+// archiveIn looks how an archive is compressed.
+func archiveIn(file disk.File) (*archive, error) {
 	size, err := file.Size()
 	if err != nil {
 		return nil, err
@@ -43,19 +46,19 @@ func newArchive(file disk.File) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{file: file, size: size, kind: compression(head)}
-	w, err := a.walk()
+	return &archive{file: file, size: size, kind: compression(head)}, nil
+}
+
+func newArchive(file disk.File) (*archive, error) {
+	a, err := archiveIn(file)
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.description()
 	if err != nil {
 		return nil, err
 	}
 	defer w.close()
-	h, err := w.next()
-	if err != nil {
-		return nil, a.unreadable(w.at(), "the archive", err)
-	}
-	if h.Name != ovaName {
-		return nil, a.corrupt(0, "the archive begins with %.60q, and not with %s", h.Name, ovaName)
-	}
 	at := w.at()
 	root, read, err := parseOva(w.tar)
 	if err != nil {
@@ -63,6 +66,26 @@ func newArchive(file disk.File) (*archive, error) {
 	}
 	a.vdis = disksOf(root)
 	return a, nil
+}
+
+// description goes to ova.xml. The walker is to be closed.
+func (a *archive) description() (*walker, error) {
+	w, err := a.walk()
+	if err != nil {
+		return nil, err
+	}
+	h, err := w.next()
+	switch {
+	case err != nil:
+		err = a.unreadable(w.at(), "the archive", err)
+	case h.Name != ovaName:
+		err = a.corrupt(0, "the archive begins with %.60q, and not with %s", h.Name, ovaName)
+	}
+	if err != nil {
+		w.close()
+		return nil, err
+	}
+	return w, nil
 }
 
 // corrupt says what is wrong at an offset of the archive. In one that is
@@ -179,29 +202,41 @@ func parseMember(s string) (member, bool) {
 
 // counter finds out where chunks lie on a disk.
 type counter struct {
-	last int64 // number of the last chunk, and one more
-	unit int64 // length of the first chunk, which is that of those left out
-	at   int64 // behind the last chunk
+	size  int64 // of the disk; 0 if it is not known
+	last  int64 // number of the last chunk, and one more
+	at    int64 // behind the last chunk
+	short bool  // a chunk was shorter than all but the last may be
 }
 
 // place is where a chunk lies, of which the content is at an offset of the
-// archive. Chunks of no bytes have a number and no place.
+// archive. Chunks of no bytes have a number and no place. What would lie behind
+// the disk's end is refused: either the size or the chunk is not what was exported.
+// The last may go beyond it, filled up with zeros: see padded.
 func (a *archive) place(c *counter, m member, length, at int64) (int64, error) {
 	if m.number < c.last {
 		return 0, a.corrupt(at, "chunk %s/%08d comes after one of a number as large or larger, %08d", m.ref, m.number, c.last-1)
 	}
-	if length > maxChunk {
-		return 0, disk.Unsupported(name, "chunk %s/%08d, at offset %#x of the archive, has %d bytes; up to %d are read", m.ref, m.number, at, length, maxChunk)
+	if length > chunkSize {
+		return 0, disk.Unsupported(name, "chunk %s/%08d, at offset %#x of the archive, has %d bytes; up to %d are read", m.ref, m.number, at, length, chunkSize)
 	}
-	if c.unit == 0 {
-		c.unit = length
+	if c.short && length > 0 {
+		return 0, a.corrupt(at, "chunk %s/%08d comes behind one of less than %d bytes, %08d, which only the last may have", m.ref, m.number, chunkSize, c.last-1)
 	}
-	off := c.at + (m.number-c.last)*c.unit // below 2^35 * 2^24
-	if off < 0 || off > 1<<62 {
-		return 0, a.corrupt(at, "chunk %s/%08d lies too far behind", m.ref, m.number)
+	off := c.at + (m.number-c.last)*chunkSize // below 2^35 * 2^21
+	if c.size > 0 && off+min(length, 1) > c.size {
+		return 0, a.corrupt(at, "chunk %s/%08d, at %d of the disk, lies behind the %d bytes that the disk has by %s", m.ref, m.number, off, c.size, ovaName)
 	}
-	c.last, c.at = m.number+1, off+length
+	c.last, c.at, c.short = m.number+1, off+length, c.short || length > 0 && length < chunkSize
 	return off, nil
+}
+
+// padded refuses content, read at an offset of the archive, that goes on behind the
+// disk's end with more than zeros, which some programs fill the last chunk up with.
+func (a *archive) padded(m member, p []byte, off, size, at int64) error {
+	if size == 0 || off+int64(len(p)) <= size || len(bytes.Trim(p[size-off:], "\x00")) == 0 {
+		return nil
+	}
+	return a.corrupt(at, "chunk %s/%08d, at %d of the disk, goes on behind the %d bytes that the disk has by %s", m.ref, m.number, off, size, ovaName)
 }
 
 // verify compares a chunk, at an offset of the archive, with its digest, as that

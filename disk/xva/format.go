@@ -82,6 +82,28 @@ func Disks(file disk.File) ([]Disk, error) {
 	return a.disks()
 }
 
+// Description is the ova.xml of an archive, which describes the machine. What
+// is no XVA is a *disk.FormatError.
+func Description(file disk.File) ([]byte, error) {
+	a, err := archiveIn(file)
+	if err != nil {
+		return nil, err
+	}
+	w, err := a.description()
+	if err != nil {
+		return nil, err
+	}
+	defer w.close()
+	text, err := io.ReadAll(io.LimitReader(w.tar, maxOva+1))
+	if err != nil {
+		return nil, a.unreadable(w.at(), ovaName, err)
+	}
+	if len(text) > maxOva {
+		return nil, a.corrupt(0, "%s is longer than the %d MiB that one can have", ovaName, maxOva>>20)
+	}
+	return text, nil
+}
+
 // open opens a disk; the file is closed with it, or after an error.
 func open(s *disk.Source) (disk.Image, error) {
 	img, err := openDisk(s)

@@ -72,8 +72,22 @@ var faults = map[string]struct {
 		x.add(t, "Ref:12/00000000.checksum", bytes.Repeat([]byte("0"), 257))
 	}, "Ref:12/00000000.checksum", 0, "the digest of chunk Ref:12/00000000 has 257 bytes"},
 	"a long chunk": {func(t *testing.T, x *export) {
-		x.add(t, "Ref:12/00000000", make([]byte, 5<<20))
-	}, "Ref:12/00000000", 0, "has 5242880 bytes; up to 4194304 are read"},
+		x.add(t, "Ref:12/00000000", make([]byte, 2<<20))
+	}, "Ref:12/00000000", 0, "has 2097152 bytes; up to 1048576 are read"},
+	"a short chunk before another": {func(t *testing.T, x *export) {
+		x.chunk(t, "Ref:12/00000000", full('a')[:mib/2])
+		x.chunk(t, "Ref:12/00000001", full('b'))
+	}, "Ref:12/00000001", 0, "chunk Ref:12/00000001 comes behind one of less than 1048576 bytes, 00000000"},
+	"more chunks than the disk is long": {func(t *testing.T, x *export) {
+		for i := range 9 {
+			x.chunk(t, fmt.Sprintf("Ref:12/%08d", i), full('a'))
+		}
+	}, "Ref:12/00000008", 0, "chunk Ref:12/00000008, at 8388608 of the disk, lies behind the 8388608 bytes"},
+	"a chunk far behind": {func(t *testing.T, x *export) {
+		x.chunk(t, "Ref:12/00000000", full('a'))
+		x.chunk(t, "Ref:12/00000007", full('b'))
+		x.chunk(t, "Ref:12/99999999", full('c'))
+	}, "Ref:12/99999999", 0, "chunk Ref:12/99999999, at "},
 }
 
 func full(c byte) []byte { return bytes.Repeat([]byte{c}, mib) }
@@ -135,6 +149,31 @@ func TestMissingChunks(t *testing.T) {
 			}
 			if (c.want == "") != (found == "") || !strings.Contains(found, c.want) {
 				t.Errorf("%s, %s: found %q", name, kind, found)
+			}
+		}
+	}
+}
+
+// Some programs fill the last chunk up with zeros; other content behind the end would be lost.
+func TestTheLastChunkMayBeFilledUp(t *testing.T) {
+	const size = mib + 700
+	for _, kind := range []string{"plain", "gzip"} {
+		for _, behind := range []byte{0, 'c'} {
+			last := full(0)
+			last[5], last[size-mib] = 'b', behind
+			x := newExport(t, ovaOf(map[string]int64{"Ref:12": size}))
+			x.chunk(t, "Ref:12/00000000", full('a'))
+			x.chunk(t, "Ref:12/00000001", last)
+			p := x.bytes(t, "plain")
+			err := readAll(put(compressed(t, kind, p)))
+			got, piped := forward(bytes.NewReader(p))
+			for _, err := range []error{err, piped} {
+				if (behind == 0) != (err == nil) || err != nil && !strings.Contains(err.Error(), "goes on behind the 1049276 bytes") {
+					t.Errorf("%s, %q behind the end: %v", kind, behind, err)
+				}
+			}
+			if disk := got["Ref:12"]; piped == nil && (len(disk) != size || disk[mib+5] != 'b') {
+				t.Errorf("%d bytes came through the pipe", len(disk))
 			}
 		}
 	}
@@ -231,7 +270,7 @@ func TestSmallBombsAreCheap(t *testing.T) {
 			"wide": "<value>" + strings.Repeat("<value/>", 40_000) + "</value>", "long": "<value>" + strings.Repeat(" ", 4<<20) + "</value>",
 		} {
 			x := newExport(t, ova)
-			x.add(t, "Ref:12/00000000", make([]byte, 4<<20))
+			x.add(t, "Ref:12/00000000", make([]byte, mib))
 			if err := disktest.Hostile(formats, x.bytes(t, kind)); err != nil {
 				t.Errorf("%s, %s: %v", name, kind, err)
 			}

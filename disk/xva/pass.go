@@ -26,12 +26,12 @@ type piece struct {
 	bad    error // it does not match its digest
 }
 
-func newPass(a *archive, ref string) (*pass, error) {
+func newPass(a *archive, d Disk) (*pass, error) {
 	w, err := a.walk()
 	if err != nil {
 		return nil, err
 	}
-	return &pass{a: a, w: w, ref: ref}, nil
+	return &pass{a: a, w: w, ref: d.Ref, counter: counter{size: d.Size}}, nil
 }
 
 func (p *pass) close() { p.w.close() }
@@ -60,8 +60,31 @@ func (p *pass) next(buffer func(n int64) []byte) (piece, error) {
 		if _, err := io.ReadFull(p.w.tar, c.data); err != nil {
 			return c, p.a.unreadable(p.w.at(), fmt.Sprintf("chunk %s/%08d", m.ref, m.number), err)
 		}
+		if err := p.a.padded(m, c.data, off, p.counter.size, at); err != nil {
+			return c, err
+		}
 		return c, p.verify(m, &c, at)
 	}
+}
+
+// behind looks whether the member that comes now is a further chunk of the disk,
+// and refuses one that has no place on it.
+func (p *pass) behind() error {
+	h, err := p.header()
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.held = h
+	m, ok := parseMember(h.Name)
+	if !ok || m.ref != p.ref || m.sum != "" {
+		return nil
+	}
+	c := p.counter // it is counted when it is read
+	_, err = p.a.place(&c, m, h.Size, p.w.at())
+	return err
 }
 
 // header is the one that is held, or the next.

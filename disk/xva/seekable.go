@@ -45,7 +45,7 @@ func openSeekable(a *archive, d Disk) (*seekable, error) {
 	if err != nil {
 		return nil, err
 	}
-	var c counter
+	c := counter{size: d.Size}
 	for {
 		h, err := w.next()
 		if errors.Is(err, io.EOF) {
@@ -176,7 +176,11 @@ func (x *seekable) readWhole(i int, p []byte) error {
 	if err := readFull(x.a.file, sum, c.sumPos); err != nil {
 		return err
 	}
-	if err := x.a.verify(member{ref: x.d.Ref, number: c.number}, p, c.sum, string(sum), c.pos); err != nil {
+	m := member{ref: x.d.Ref, number: c.number}
+	if err := x.a.verify(m, p, c.sum, string(sum), c.pos); err != nil {
+		return err
+	}
+	if err := x.a.padded(m, p, c.off, x.d.Size, c.pos); err != nil {
 		return err
 	}
 	x.sound[i].Store(true)
@@ -254,11 +258,8 @@ func report(r *disk.Report, at, number int64, sum string, err error) error {
 // finish says what is to be said of the whole disk.
 func finish(r *disk.Report, d Disk, reached int64) {
 	r.Blocks = (d.Size + 1<<20 - 1) >> 20
-	switch {
-	case reached < d.Size:
+	if reached < d.Size {
 		r.Add(disk.Finding{Severity: disk.Damage, Offset: -1, Reason: fmt.Sprintf("the last chunk is missing: the chunks end at %d of %d bytes, the export may be incomplete", reached, d.Size)})
-	case reached > d.Size:
-		r.Add(disk.Finding{Severity: disk.Note, Offset: -1, Reason: fmt.Sprintf("the chunks go on to %d, behind the disk's end at %d", reached, d.Size)})
 	}
 }
 

@@ -202,7 +202,11 @@ func (x *streamed) step() error {
 			return disk.Corrupt(name, -1, "chunk %s/%08d is one of more than a file of %d bytes can have", x.d.Ref, c.number, x.a.size)
 		}
 		x.chunks = append(x.chunks, extent{c.off, int64(len(c.data)), c.bad})
-		x.complete = x.d.Size > 0 && x.end() >= x.d.Size
+		if x.complete = x.d.Size > 0 && x.end() >= x.d.Size; x.complete {
+			if err := x.pass.behind(); err != nil {
+				return err
+			}
+		}
 	} else if known := x.chunks[x.next]; known.off != c.off || known.n != int64(len(c.data)) {
 		return disk.Corrupt(name, -1, "the archive changed while it was read")
 	}
@@ -217,7 +221,7 @@ func (x *streamed) begin() (err error) {
 	if x.pass != nil {
 		return nil
 	}
-	if x.pass, err = newPass(x.a, x.d.Ref); err != nil {
+	if x.pass, err = newPass(x.a, x.d); err != nil {
 		return err
 	}
 	x.next = 0
@@ -257,7 +261,7 @@ func (x *streamed) keep(i int, data []byte) {
 // Check compares all chunks with their digests, in a pass of its own.
 func (x *streamed) Check(ctx context.Context) (disk.Report, error) {
 	var r disk.Report
-	p, err := newPass(x.a, x.d.Ref)
+	p, err := newPass(x.a, x.d)
 	if err != nil {
 		return r, err
 	}

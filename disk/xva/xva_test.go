@@ -427,8 +427,8 @@ func TestDisksAreListed(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	var t testing.T
 	for _, kind := range []string{"plain", "gzip", "zstd"} {
-		x := newExport(&t, ovaOf(map[string]int64{"Ref:12": 3000}))
-		x.chunk(&t, "Ref:12/00000000", bytes.Repeat([]byte("a"), 1024))
+		x := newExport(&t, ovaOf(map[string]int64{"Ref:12": 2*mib + 952}))
+		x.chunk(&t, "Ref:12/00000000", full('a'))
 		x.chunk(&t, "Ref:12/00000002", bytes.Repeat([]byte("b"), 952))
 		f.Add(x.bytes(&t, kind))
 	}

@@ -65,6 +65,11 @@ type Machine struct {
 	Networks map[string]string
 	// Start says when it starts among the machines of a collection.
 	Start Start
+	// Environment is what the guest can be told of its properties, nil if there
+	// are none; its Drive is not chosen yet. Transports are the ways that the
+	// description asks for, such as "iso".
+	Environment *api.Environment
+	Transports  []string
 	// Snapshots is the tree, parents before children; Current is the ID of the
 	// one that the machine's present state stands on, empty for none.
 	Snapshots []Snapshot
@@ -89,6 +94,7 @@ type Disk struct {
 	Snapshot string
 	Size     int64 // bytes the guest sees, 0 if the description doesn't say
 	Used     int64 // bytes of content, 0 if it doesn't say
+	Length   int64 // bytes of the file, or of its parts together, 0 if it doesn't say
 	// Parts is the length of the parts that the content is cut into, named
 	// File.000000000 and on; 0 when it is one file.
 	Parts int64

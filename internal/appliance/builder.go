@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ type Builder struct {
 	m          Machine
 	board      machine.Board // empty until the description decides
 	controller map[api.ControllerType]int
+	left       int // drives that are left out
+	boot       []string
+	bootRest   bool // the others are tried after those of boot
 }
 
 // NewBuilder begins a machine by its ID in the appliance. It has one CPU,
@@ -46,11 +50,14 @@ func (b *Builder) Notef(subject, format string, args ...any) {
 	b.m.Notes = append(b.m.Notes, Notef(subject, format, args...))
 }
 
+// SubjectName is the subject of notes about a machine's name.
+const SubjectName = "name"
+
 // Name gives the machine the nearest name that a machine can have.
 func (b *Builder) Name(name string) {
 	b.m.Spec.Name = CleanName(name)
 	if b.m.Spec.Name != name {
-		b.Notef("name", "%q cannot be a machine's name here; it is called %q", name, b.m.Spec.Name)
+		b.Notef(SubjectName, "%q cannot be a machine's name here; it is called %q", name, b.m.Spec.Name)
 	}
 }
 
@@ -127,6 +134,28 @@ func (b *Builder) CPUs(count, cores int) {
 	}
 }
 
+// LimitCPU bounds the CPU time of the machine, in MHz. It returns false for what is no limit.
+func (b *Builder) LimitCPU(megahertz int64) bool {
+	limit := api.CPUTime(strconv.FormatInt(megahertz, 10) + "MHz")
+	if _, _, err := limit.Parse(); err != nil {
+		return false
+	}
+	b.m.Spec.CPU.Limit = limit
+	return true
+}
+
+// Threads says how many of a socket's CPUs are threads of one core.
+func (b *Builder) Threads(threads int) {
+	cpu := &b.m.Spec.CPU
+	switch {
+	case threads <= 1:
+	case cpu.Cores == 0 || cpu.Cores%threads != 0:
+		b.Notef("CPU", "%d threads of a core do not fit its sockets; the topology is left to Panal", threads)
+	default:
+		cpu.Cores, cpu.Threads = cpu.Cores/threads, threads
+	}
+}
+
 // TPM gives the machine a TPM, of version 2.0 unless it is another.
 func (b *Builder) TPM(version string) {
 	b.m.Spec.TPM = &api.TPM{Version: cmp.Or(version, "2.0")}
@@ -158,10 +187,21 @@ func controllerName(kind api.ControllerType, n int) string {
 	return machine.ControllerPrefix(kind) + strconv.Itoa(n)
 }
 
+// maxDrives is how many drives are taken from a description: more than there is
+// room for in any machine.
+const maxDrives = 256
+
 // Drive adds a drive on a port of a controller that was added, and the content
 // that it has; its Drive is filled in, and nil
-// leaves the drive empty. A negative port is any. It returns the drive's name.
+// leaves the drive empty. A negative port is any. It returns the drive's name. A
+// drive too many is left out, and its name is empty.
 func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content *Disk) string {
+	if n := len(b.m.Spec.Drives); n >= maxDrives {
+		if b.left++; b.left == 1 {
+			b.Notef("drives", "a machine has %d at most; the others are left out", maxDrives)
+		}
+		return ""
+	}
 	drive := api.Drive{Kind: kind, Controller: controller, Name: b.driveName(kind)}
 	if port >= 0 {
 		drive.Port = &port
@@ -172,13 +212,40 @@ func (b *Builder) Drive(kind api.DriveKind, controller string, port int, content
 	}
 	if content != nil {
 		if kind == api.Disk {
-			drive.Size = api.Size((content.Size + 511) &^ 511) // whole sectors
+			drive.Size = sectors(content.Size)
 		}
 		content.Drive = drive.Name
 		b.m.Disks = append(b.m.Disks, *content)
 	}
 	b.m.Spec.Drives = append(b.m.Spec.Drives, drive)
 	return drive.Name
+}
+
+// SSD tells the guest that a drive does not rotate.
+func (b *Builder) SSD(drive string) {
+	b.change(drive, func(d *api.Drive) { d.SSD = true })
+}
+
+// Writes says what becomes of what is written to a disk.
+func (b *Builder) Writes(drive string, mode api.WriteMode) {
+	b.change(drive, func(d *api.Drive) { d.WriteMode = mode })
+}
+
+func (b *Builder) change(drive string, change func(*api.Drive)) {
+	for i := range b.m.Spec.Drives {
+		if b.m.Spec.Drives[i].Name == drive {
+			change(&b.m.Spec.Drives[i])
+		}
+	}
+}
+
+// sectors is a size in whole sectors. One that has no room for that is left as
+// it is, to be refused as too large.
+func sectors(size int64) api.Size {
+	if size > math.MaxInt64-511 {
+		return api.Size(size)
+	}
+	return api.Size((size + 511) &^ 511)
 }
 
 func (b *Builder) driveName(kind api.DriveKind) string {
@@ -204,20 +271,28 @@ func (b *Builder) Adapter(model api.AdapterModel, mac, network string, connected
 	if !connected {
 		a.Network = "none"
 	}
-	if mac != "" {
-		clean, ok := cleanMAC(mac)
-		switch {
-		case ok && !b.hasMAC(clean):
-			a.MAC = clean
-		case ok:
-			b.Notef("network adapter "+a.Name, "%s is the address of another one already; it gets a new one", clean)
-		default:
-			b.Notef("network adapter "+a.Name, "%q is no MAC address that an adapter can have; it gets a new one", mac)
-		}
-	}
 	b.m.Spec.Adapters = append(b.m.Spec.Adapters, a)
+	b.MAC(len(b.m.Spec.Adapters)-1, mac)
 	b.m.Networks[a.Name] = network
 	return a.Name
+}
+
+// MAC gives an adapter its address, written in any of the usual ways, unless it is empty or the
+// adapter has one.
+func (b *Builder) MAC(adapter int, mac string) {
+	a := &b.m.Spec.Adapters[adapter]
+	if mac == "" || a.MAC != "" {
+		return
+	}
+	clean, ok := cleanMAC(mac)
+	switch {
+	case ok && !b.hasMAC(clean):
+		a.MAC = clean
+	case ok:
+		b.Notef("network adapter "+a.Name, "%s is the address of another one already; it gets a new one", clean)
+	default:
+		b.Notef("network adapter "+a.Name, "%q is no MAC address that an adapter can have; it gets a new one", mac)
+	}
 }
 
 func (b *Builder) hasMAC(mac string) bool {
@@ -244,6 +319,52 @@ func cleanMAC(mac string) (string, bool) {
 	return strings.Join(pairs, ":"), true
 }
 
+// What stands for all devices of a kind in a boot order.
+const (
+	BootDisks    = "(disks)"
+	BootOptical  = "(optical drives)"
+	BootFloppies = "(floppy drives)"
+	BootNetwork  = "(adapters)"
+)
+
+// BootOrder says what the firmware tries, in order: names of drives and adapters, and
+// the kinds above. Empty words are left out. With rest, what is not named is tried
+// after it; otherwise it isn't tried.
+func (b *Builder) BootOrder(order []string, rest bool) { b.boot, b.bootRest = order, rest }
+
+// chooseBootOrder puts names in the place of kinds.
+func (b *Builder) chooseBootOrder() {
+	var order []string
+	add := func(name string) {
+		if name != "" && !slices.Contains(order, name) {
+			order = append(order, name)
+		}
+	}
+	kinds := map[string]api.DriveKind{BootDisks: api.Disk, BootOptical: api.Optical, BootFloppies: api.FloppyDiskette}
+	for _, word := range b.boot {
+		kind, isKind := kinds[word]
+		for _, d := range b.m.Spec.Drives {
+			if isKind && d.Kind == kind || !isKind && d.Name == word {
+				add(d.Name)
+			}
+		}
+		for _, a := range b.m.Spec.Adapters {
+			if word == BootNetwork || a.Name == word {
+				add(a.Name)
+			}
+		}
+	}
+	usual := machine.BootOrder(b.m.Spec)
+	if b.bootRest {
+		for _, name := range usual {
+			add(name)
+		}
+	}
+	if !slices.Equal(order, usual) {
+		b.m.Spec.Boot.Order = order
+	}
+}
+
 // Serial adds a serial line, if there is room for it.
 func (b *Builder) Serial() {
 	if n := len(b.m.Spec.Serials); n == machine.MaxSerials {
@@ -261,6 +382,7 @@ func (b *Builder) Finish() Machine {
 	for i := range b.m.Spec.Drives {
 		b.settle(&b.m.Spec.Drives[i])
 	}
+	b.chooseBootOrder()
 	return b.m
 }
 
@@ -289,29 +411,41 @@ func (b *Builder) trimControllers() {
 		if machine.PortsOf(b.board, c.Type) > 0 {
 			continue
 		}
-		instead := machine.PreferredController(b.board)
-		b.Notef(string(c.Type)+" controller", "the %s board, which this machine needs, has none; its drives are on %s instead", b.board, instead)
-		name := c.Name
+		gone := *c
 		b.m.Spec.Controllers = slices.Delete(b.m.Spec.Controllers, i, i+1)
-		now := b.Controller(instead)
-		for d := range b.m.Spec.Drives {
-			if b.m.Spec.Drives[d].Controller == name {
-				b.m.Spec.Drives[d].Controller = now
-			}
-		}
+		b.moveDrives(gone)
 		b.trimControllers()
 		return
 	}
 }
 
-// settle moves a drive to a free port if it has none that there is.
+// moveDrives moves the drives of a controller that the board does not have to
+// one that it has.
+func (b *Builder) moveDrives(gone api.Controller) {
+	now := ""
+	for i := range b.m.Spec.Drives {
+		drive := &b.m.Spec.Drives[i]
+		if drive.Controller != gone.Name {
+			continue
+		}
+		if now == "" {
+			instead := machine.PreferredController(b.board)
+			b.Notef(string(gone.Type)+" controller", "the %s board, which this machine needs, has none; its drives are on %s instead", b.board, instead)
+			now = b.Controller(instead)
+		}
+		drive.Controller = now
+	}
+}
+
+// settle moves a drive to a free port if it has none that there is, or has that
+// of a drive before it.
 func (b *Builder) settle(drive *api.Drive) {
 	if drive.Controller == "" {
 		return // Panal chooses
 	}
 	kind := b.kindOf(drive.Controller)
 	ports := machine.PortsOf(b.board, kind)
-	if drive.Port != nil && *drive.Port < ports && !b.taken(drive, drive.Controller, *drive.Port) {
+	if drive.Port != nil && *drive.Port < ports && !b.takenBefore(drive) {
 		return
 	}
 	name, port := b.freePort(drive, kind, ports)
@@ -348,6 +482,20 @@ func (b *Builder) freePort(drive *api.Drive, kind api.ControllerType, ports int)
 		}
 	}
 	return "", 0
+}
+
+// takenBefore tells whether a drive before this one has its port.
+func (b *Builder) takenBefore(drive *api.Drive) bool {
+	for i := range b.m.Spec.Drives {
+		d := &b.m.Spec.Drives[i]
+		if d == drive {
+			return false
+		}
+		if d.Controller == drive.Controller && d.Port != nil && *d.Port == *drive.Port {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *Builder) taken(besides *api.Drive, controller string, port int) bool {

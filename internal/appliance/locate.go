@@ -29,5 +29,8 @@ func Locate(files fs.FS, dir, ref string) (name string, found bool) {
 			return name, true
 		}
 	}
+	if base == "/" { // a reference to nothing; an empty name would be that of a new disk
+		base = "(no name)"
+	}
 	return base, false
 }

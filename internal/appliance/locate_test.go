@@ -24,7 +24,7 @@ func TestReferencesOfOtherComputersAreFoundBesideTheDescription(t *testing.T) {
 		}
 	}
 	for ref, last := range map[string]string{
-		"../../etc/passwd": "passwd", "/etc/passwd": "passwd", "gone.vmdk": "gone.vmdk", "": "/", "..": "/", ".": "/",
+		"../../etc/passwd": "passwd", "/etc/passwd": "passwd", "gone.vmdk": "gone.vmdk", "": "(no name)", "..": "(no name)", ".": "(no name)",
 	} {
 		if got, found := appliance.Locate(files, "vms", ref); found || got != last {
 			t.Errorf("%q is at %q, %v", ref, got, found)

@@ -41,7 +41,7 @@ var controllers = map[string]near[api.ControllerType]{
 	"scsi":                   {api.LSILogic, ""},
 	"xen":                    {api.IDE, "Xen's own disks cannot be had; guests that have only Xen's driver for disks do not start"},
 	"vbd":                    {api.IDE, "Xen's own disks cannot be had; guests that have only Xen's driver for disks do not start"},
-	"hypervscsi":             {api.VirtioSCSI, "Hyper-V's SCSI cannot be had; virtio's is there instead, which needs another driver in the guest"},
+	"hypervscsi":             {api.SATA, "Hyper-V's SCSI cannot be had; SATA is there instead, which needs another driver in the guest (Windows and Linux come with it)"},
 }
 
 // ControllerModel finds the controller that comes nearest to a model. why says in

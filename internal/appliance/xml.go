@@ -50,10 +50,20 @@ func DecodeXML(data []byte, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := noDoctype(data); err != nil {
+	if _, err := root(data); err != nil {
 		return err
 	}
 	return decoder(data).Decode(v)
+}
+
+// RootElement is the name of a document's outermost element, without its
+// namespace.
+func RootElement(data []byte) (string, error) {
+	data, err := toUTF8(data)
+	if err != nil {
+		return "", err
+	}
+	return root(data)
 }
 
 // toUTF8 converts a document that begins with a byte order mark.
@@ -79,22 +89,23 @@ func decoder(data []byte) *xml.Decoder {
 	return d
 }
 
-// noDoctype looks at what stands before the root element.
-func noDoctype(data []byte) error {
+// root is the name of the outermost element; what stands before it must be no
+// document type.
+func root(data []byte) (string, error) {
 	d := decoder(data)
 	for {
 		token, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
-			return errors.New("it holds no XML")
+			return "", errors.New("it holds no XML")
 		}
 		if err != nil {
-			return err
+			return "", err
 		}
-		switch token.(type) {
+		switch token := token.(type) {
 		case xml.Directive:
-			return errors.New("it has a document type, which no description of a machine has")
+			return "", errors.New("it has a document type, which no description of a machine has")
 		case xml.StartElement:
-			return nil
+			return token.Name.Local, nil
 		}
 	}
 }

@@ -32,7 +32,7 @@ var layers = [][]string{
 }
 
 // diskFormats are the packages below ./disk that know one image format each.
-var diskFormats = []string{"raw", "vdi", "vhd", "vhdx", "vmdk", "parallels", "qcow1", "qcow2", "xva"}
+var diskFormats = []string{"raw", "vdi", "vhd", "vhdx", "vmdk", "parallels", "qcow1", "qcow2", "xva", "luks"}
 
 // rules is the architecture.
 func rules() []rule {

@@ -119,7 +119,10 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found,
 			return cmd.Help()
 		},
 		PersistentPreRun: func(*cobra.Command, []string) { a.parsed = true },
+		Version:          a.hooks.Version,
 	}
+	root.SetVersionTemplate(a.versionLine())
+	root.Flags().Bool("version", false, "print the version")
 	flags := root.PersistentFlags()
 	flags.BoolVar(&a.json, "json", false, "write JSON, as the daemon's interface has it")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "write nothing but what a script wants, such as names")
@@ -135,10 +138,10 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found,
 	root.SuggestionsMinimumDistance = 2
 	root.SetHelpCommandGroupID(groupHost)
 	root.SetCompletionCommandGroupID(groupHost)
-	a.add(root, groupMachines, a.createCommand, a.importCommand, a.exportCommand, a.registerCommand, a.listCommand, a.showCommand, a.setCommand, a.renameCommand, a.autostartCommand, a.deleteCommand)
-	a.add(root, groupPower, a.startCommand, a.shutdownCommand, a.stopCommand, a.pauseCommand, a.resumeCommand, a.saveCommand, a.resetCommand, a.waitCommand)
-	a.add(root, groupLook, a.consoleCommand, a.screenshotCommand, a.logCommand, a.eventsCommand)
-	a.add(root, groupDisks, a.diskCommand)
+	a.add(root, groupMachines, a.createCommand, a.importCommand, a.exportCommand, a.cloneCommand, a.unregisterCommand, a.moveCommand, a.streamCommand, a.registerCommand, a.listCommand, a.showCommand, a.setCommand, a.attachCommand, a.detachCommand, a.insertCommand, a.ejectCommand, a.renameCommand, a.autostartCommand, a.deleteCommand, a.snapshotCommand)
+	a.add(root, groupPower, a.startCommand, a.shutdownCommand, a.stopCommand, a.pauseCommand, a.resumeCommand, a.saveCommand, a.resetCommand, a.waitCommand, a.unlockCommand, a.lockCommand)
+	a.add(root, groupLook, a.consoleCommand, a.screenshotCommand, a.logCommand, a.eventsCommand, a.statsCommand, a.topCommand)
+	a.add(root, groupDisks, a.diskCommand, a.mediumCommand, a.poolCommand)
 	a.add(root, groupHost, a.hostCommand, a.taskCommand, a.daemonCommand, a.versionCommand, a.manCommand)
 	return root
 }
@@ -194,6 +197,6 @@ func (a *app) note(format string, args ...any) {
 // warn writes warnings, also with --quiet: nobody would see them elsewhere.
 func (a *app) warn(about string, warnings []string) {
 	for _, warning := range warnings {
-		fmt.Fprintf(a.err, "panal: warning: %s: %s\n", about, warning)
+		fmt.Fprintf(a.err, "panal: warning: %s: %s\n", printable(about), printable(warning)) // both may be a stranger's words
 	}
 }

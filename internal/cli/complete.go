@@ -41,6 +41,30 @@ func (a *app) completeMachines(cmd *cobra.Command, args []string, begin string) 
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
+// completeDrive offers a machine's name, then the names of its drives; a file comes
+// after that.
+func (a *app) completeDrive(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return a.completeMachines(cmd, args, begin)
+	}
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	var names []string
+	a.ask(cmd, func(ctx context.Context, c *client.Client) {
+		machine, err := c.Get(ctx, args[0])
+		if err != nil {
+			return
+		}
+		for _, drive := range machine.Spec.Drives {
+			if strings.HasPrefix(drive.Name, begin) {
+				names = append(names, cobra.CompletionWithDesc(drive.Name, string(drive.Kind)))
+			}
+		}
+	})
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completeTask offers the IDs of tasks.
 func (a *app) completeTask(cmd *cobra.Command, args []string, begin string) ([]string, cobra.ShellCompDirective) {
 	var ids []string

@@ -124,12 +124,11 @@ func daemon(t *testing.T, script string, files map[string]string) *fake {
 			t.Fatal(err)
 		}
 	}
-	f, err := newFake(dir, filepath.Join(testenv.SocketDir(t), "s"))
+	f, err := newFake(dir, filepath.Join(testenv.SocketDir(t), "s"), script)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(f.close)
-	f.load(script)
 	return f
 }
 

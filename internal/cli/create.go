@@ -3,6 +3,8 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,15 +15,20 @@ import (
 type createFlags struct {
 	disks, newDisks, cdroms      []string
 	diskMode                     string
-	cpus                         int
+	cpus, maxCPUs                int
 	memory, arch, machine        string
 	firmware, tpm                string
 	forwards                     []string
 	noNetwork                    bool
 	kernel, initrd, commandLine  string
 	labels, set                  []string
-	description, file            string
+	description, file, pool      string
 	start, detach, wait, autorun bool
+
+	encrypt bool
+	keys    keyFlags
+
+	isSet func(flag string) bool // it was typed
 }
 
 func (a *app) createCommand() *cobra.Command {
@@ -45,6 +52,10 @@ moves the image into the machine's folder instead.
 A forwarded port makes a port of the guest reachable on the host, by default on
 127.0.0.1: --forward 2222:22, --forward 0.0.0.0:8080:80, --forward udp:5353:53.
 
+--encrypt encrypts all disk images that are made, also those above images that are
+not encrypted. The passphrase is asked for, or given by --passphrase-file or --key-command;
+the daemon keeps it in memory for the first start ("panal unlock").
+
 --set takes every key of the spec: see "panal set --keys".`,
 		Example: `  panal create --disk debian.vmdk --start
   panal create web --disk debian.qcow2 --cpus 4 --memory 4G --forward 8080:80
@@ -54,7 +65,7 @@ A forwarded port makes a port of the guest reachable on the host, by default on
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
-	f.register(c)
+	f.register(a, c)
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		name := ""
 		if len(args) > 0 {
@@ -64,21 +75,38 @@ A forwarded port makes a port of the guest reachable on the host, by default on
 		if err != nil {
 			return err
 		}
+		if request.Encrypt = f.encrypt; f.encrypt && len(request.Spec.Drives)+len(request.Disks) > 0 && !f.selfKeyed(request) {
+			request.Passphrase, err = f.keys.readNew(cmd.Context(), a)
+		} else {
+			request.Passphrase, err = f.keys.read(cmd.Context(), a)
+		}
+		if err != nil {
+			return err
+		}
 		return a.create(cmd.Context(), name, request, f)
 	}
 	return c
 }
 
+// selfKeyed tells whether the spec says where the passphrases come from.
+func (f *createFlags) selfKeyed(request api.CreateRequest) bool {
+	return !f.keys.given() && (slices.ContainsFunc(request.Set, func(s string) bool {
+		return strings.Contains(s, ".passphraseFile=") || strings.Contains(s, ".keyCommand=")
+	}) || slices.ContainsFunc(request.Spec.Drives, func(d api.Drive) bool { return d.PassphraseFile != "" || d.KeyCommand != "" }))
+}
+
 // register declares the flags.
-func (f *createFlags) register(c *cobra.Command) {
+func (f *createFlags) register(a *app, c *cobra.Command) {
 	flags := c.Flags()
 	flags.SortFlags = false
-	flags.StringArrayVar(&f.disks, "disk", nil, "a disk image: FILE[,mode=overlay|own|readonly][,format=FORMAT][,snapshot=ID]; may be repeated")
+	f.isSet = flags.Changed
+	flags.StringArrayVar(&f.disks, "disk", nil, "a disk image: FILE[,mode=overlay|own|readonly|attach][,writemode=MODE][,format=FORMAT][,snapshot=ID]; may be repeated")
 	flags.StringVar(&f.diskMode, "disk-mode", "", "the mode of disks that have none of their own")
 	flags.StringArrayVar(&f.newDisks, "new-disk", nil, "a new empty disk of this size; may be repeated")
 	flags.StringArrayVar(&f.cdroms, "cdrom", nil, "an ISO image in an optical drive; may be repeated")
-	flags.IntVar(&f.cpus, "cpus", 0, "number of CPUs")
-	flags.StringVar(&f.memory, "memory", "", "memory, such as 512M or 4G")
+	flags.IntVar(&f.cpus, "cpus", 0, "number of CPUs; 2 unless given")
+	flags.IntVar(&f.maxCPUs, "max-cpus", 0, "how many CPUs it can have while it runs; as many as --cpus unless given")
+	flags.StringVar(&f.memory, "memory", "", "memory, such as 512M or 4G, or a range in which it follows the guest's demand, such as 1G..4G")
 	flags.StringVar(&f.arch, "arch", "", "architecture: x86_64, aarch64 or riscv64")
 	flags.StringVar(&f.machine, "machine", "", "QEMU's machine type, such as q35, pc or virt")
 	flags.StringVar(&f.firmware, "firmware", "", "bios, uefi or uefi-secure")
@@ -91,8 +119,11 @@ func (f *createFlags) register(c *cobra.Command) {
 	flags.StringVar(&f.commandLine, "append", "", "the command line for --kernel")
 	flags.StringArrayVar(&f.labels, "label", nil, "a label: NAME=VALUE; may be repeated")
 	flags.StringVar(&f.description, "description", "", "free text")
+	flags.BoolVar(&f.encrypt, "encrypt", false, "encrypt the disk images that are made")
+	f.keys.add(c, "", "of encrypted disks")
 	flags.StringArrayVar(&f.set, "set", nil, "any value of the spec: KEY=VALUE; may be repeated")
 	flags.StringVar(&f.file, "file", "", "read the spec from this JSON file, - for standard input")
+	a.poolFlag(c, &f.pool)
 	flags.BoolVar(&f.start, "start", false, "start the machine")
 	flags.BoolVar(&f.autorun, "autostart", false, "start the machine with the host")
 	flags.BoolVar(&f.wait, "wait", false, "start the machine, and wait until its guest's agent has connected")
@@ -119,10 +150,7 @@ func (a *app) create(ctx context.Context, name string, request api.CreateRequest
 	if f.detach {
 		return a.reportDetached(taskWork{}, []outcome{{task: task}})
 	}
-	shown := a.newProgress()
-	task, err = a.follow(ctx, task, shown)
-	shown.close()
-	if err != nil {
+	if task, err = a.followShown(ctx, task); err != nil {
 		return failed("create", on, err)
 	}
 	a.warn(on, task.Warnings)
@@ -143,10 +171,7 @@ func (a *app) createAndStart(ctx context.Context, uuid string, f createFlags) er
 	if err != nil {
 		return failed("start", name, err)
 	}
-	shown := a.newProgress()
-	task, err = a.follow(ctx, task, shown)
-	shown.close()
-	if err != nil {
+	if task, err = a.followShown(ctx, task); err != nil {
 		return failed("start", name, err)
 	}
 	a.warn(name, task.Warnings)

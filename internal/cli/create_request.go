@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/machine"
 )
 
 // request makes the request of the flags. A spec from a file comes first, and
@@ -23,7 +24,7 @@ func (f *createFlags) request(a *app, name string) (api.CreateRequest, error) {
 	if err := f.refuseContradictions(); err != nil {
 		return request, err
 	}
-	request.Set = f.set
+	request.Set, request.Pool = f.set, f.pool
 	spec := &request.Spec
 	steps := []func(*api.Spec) error{f.names(name), f.processors, f.boot, f.network, f.media}
 	for _, step := range steps {
@@ -77,18 +78,26 @@ func (f *createFlags) names(name string) func(*api.Spec) error {
 
 // processors sets architecture, CPUs and memory.
 func (f *createFlags) processors(spec *api.Spec) error {
-	if f.cpus < 0 {
-		return usageError{"--cpus must be 1 or more"}
-	}
-	if f.cpus > 0 {
+	switch {
+	case f.isSet("cpus") && f.cpus < 1:
+		return usageError{"--cpus is 1 or more: CPU 0 is always there"}
+	case f.isSet("max-cpus") && f.maxCPUs < max(f.cpus, 1):
+		return usageError{"--max-cpus is 1 or more, and no less than --cpus"}
+	case f.cpus > 0:
 		spec.CPU = api.CPU{Count: f.cpus, Model: spec.CPU.Model}
 	}
+	if f.maxCPUs > 0 {
+		if spec.CPU.Count == 0 {
+			spec.CPU.Count = min(machine.DefaultCPUs, f.maxCPUs)
+		}
+		spec.CPU.Maximum, spec.CPU.Sockets, spec.CPU.Cores, spec.CPU.Threads = f.maxCPUs, 0, 0, 0
+	}
 	if f.memory != "" {
-		size, err := api.ParseSize(f.memory)
+		memory, err := api.ParseMemory(f.memory)
 		if err != nil {
 			return usageError{"--memory: " + err.Error()}
 		}
-		spec.Memory.Size = size
+		spec.Memory.Size, spec.Memory.Minimum, spec.Memory.Maximum, spec.Memory.Start = memory.Size, memory.Minimum, memory.Maximum, 0
 	}
 	if f.arch != "" {
 		spec.Architecture = api.Architecture(f.arch)
@@ -216,7 +225,7 @@ func (f *createFlags) diskSources() ([]api.DiskSource, error) {
 	return sources, nil
 }
 
-// parseDisk reads FILE[,mode=MODE][,format=FORMAT][,snapshot=ID]. The options are looked for
+// parseDisk reads FILE[,mode=MODE][,format=FORMAT][,snapshot=ID][,writemode=MODE][,autoreset=off]. The options are looked for
 // from the end, so that a file's name can hold commas.
 func parseDisk(text string) (api.DiskSource, error) {
 	var source api.DiskSource
@@ -224,6 +233,9 @@ func parseDisk(text string) (api.DiskSource, error) {
 		"mode":     func(value string) { source.Mode = api.DriveMode(value) },
 		"format":   func(value string) { source.Format = value },
 		"snapshot": func(value string) { source.Snapshot = value },
+
+		"writemode": func(value string) { source.WriteMode = api.WriteMode(value) },
+		"autoreset": func(value string) { source.AutoReset = parseSwitch(value) },
 	}
 	for {
 		comma := strings.LastIndexByte(text, ',')
@@ -238,6 +250,10 @@ func parseDisk(text string) (api.DiskSource, error) {
 		set(value)
 		text = text[:comma]
 	}
+	if strings.Contains(text, "://") { // served over the network
+		source.Path = text
+		return source, nil
+	}
 	var err error
 	source.Path, err = absolute(text)
 	return source, err
@@ -246,8 +262,14 @@ func parseDisk(text string) (api.DiskSource, error) {
 // checkMode refuses modes that do not exist.
 func checkMode(mode api.DriveMode) error {
 	switch mode {
-	case "", api.Overlay, api.Own, api.ReadOnly:
+	case "", api.Overlay, api.Own, api.ReadOnly, api.Attach:
 		return nil
 	}
-	return usageError{fmt.Sprintf("a disk's mode is overlay, own or readonly, not %q", mode)}
+	return usageError{fmt.Sprintf("a disk's mode is overlay, own, readonly or attach, not %q", mode)}
+}
+
+// parseSwitch reads on or off; anything but off is on.
+func parseSwitch(text string) *bool {
+	on := text != "off" && text != "no" && text != "false" && text != "0"
+	return &on
 }

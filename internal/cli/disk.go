@@ -22,6 +22,7 @@ type diskFlags struct {
 	format   string
 	allow    []string
 	anywhere bool
+	keys     imageKeyFlags
 }
 
 func (a *app) diskCommand() *cobra.Command {
@@ -68,12 +69,13 @@ func (f *diskFlags) registerPlace(c *cobra.Command) {
 	flags := c.Flags()
 	flags.StringArrayVar(&f.allow, "allow", nil, "a `DIR` that images may refer to, besides their own; several times")
 	flags.BoolVar(&f.anywhere, "allow-anywhere", false, "let images refer to any file; for images that you trust")
+	f.keys.register(c)
 }
 
 // place is where the commands look. Standard input ends with the context: a
 // pipe may never.
 func (a *app) place(ctx context.Context, f diskFlags) diskfile.Place {
-	return diskfile.Place{Allow: f.allow, Anywhere: f.anywhere, Stdin: interruptibleReader{ctx, a.in}}
+	return diskfile.Place{Allow: f.allow, Anywhere: f.anywhere, Keys: a.imageKeys(ctx, f.keys), Stdin: interruptibleReader{ctx, a.in}}
 }
 
 // interruptibleReader reads until its context ends.
@@ -151,6 +153,8 @@ func diskFailed(verb, on string, err error) error {
 		err = fmt.Errorf("%w; --allow DIR lets it refer to files there", err)
 	case errors.Is(err, disk.ErrNoParent) && !errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%w; --allow DIR looks for it there too", err)
+	case errors.Is(err, disk.ErrLocked):
+		err = fmt.Errorf("%w; give it with --passphrase-file or --key-command", err)
 	case errors.Is(err, diskfile.ErrNoFormat):
 		err = fmt.Errorf("%w; say that with --%s", err, map[string]string{"create": "format", "convert": "to"}[verb])
 	case errors.Is(err, fs.ErrExist) && (verb == "create" || verb == "convert"):

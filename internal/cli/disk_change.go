@@ -127,6 +127,7 @@ then a snapshot no more.`,
 		},
 	}
 	f.register(c)
+	f.keys.content = true
 	return c
 }
 
@@ -168,6 +169,7 @@ they notice that FILE was written, and refuse it: tell each of them with
 		},
 	}
 	f.register(c)
+	f.keys.content = true
 	flags := c.Flags()
 	flags.StringVar(&parent, "parent", "", "the new parent")
 	flags.StringVar(&parentFormat, "parent-format", "", "the new parent's format; without it, the content tells")

@@ -251,6 +251,7 @@ found, 4 one is in use.`,
 		},
 	}
 	f.register(c)
+	f.keys.content = true
 	c.Flags().StringVarP(&second, "second-format", "F", "", "the format of B; without it, the content tells")
 	c.Flags().BoolVar(&strict, "strict", false, "the sizes must be the same too")
 	return c

@@ -124,8 +124,9 @@ func fillIn(line string) []string {
 	if strings.Contains(line, "rebase CHILD") {
 		words["FILE"] = "base.qcow2"
 	}
-	args := strings.Fields(line)
+	args := regexp.MustCompile(`"[^"]*"|\S+`).FindAllString(line, -1)
 	for i, word := range args {
+		args[i] = strings.Trim(word, `"`)
 		if value, ok := words[word]; ok {
 			args[i] = value
 		}
@@ -157,7 +158,7 @@ func TestDocumentedCommands(t *testing.T) {
 				}
 				c := exec.Command(args[0], args[1:]...)
 				c.Dir = dir
-				c.Env = append(os.Environ(), "PANAL_RUNTIME="+dir)
+				c.Env = append(os.Environ(), "PANAL_RUNTIME="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
 				if args[2] == "serve" {
 					serveUntilInterrupted(t, c)
 				} else if out, err := c.CombinedOutput(); err != nil {
@@ -196,6 +197,14 @@ func serveUntilInterrupted(t *testing.T, c *exec.Cmd) {
 func documentedImages(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"web.key": "honeycomb", "backup.key": "beeswax",
+		"pass": "#!/bin/sh\n[ \"$*\" = 'show backup' ] && echo beeswax\n", // the keeper of passphrases of this name
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, line := range []string{
 		"panal disk create disk.vdi --size 8M",
 		"panal disk create same.raw --size 8M",
@@ -204,6 +213,9 @@ func documentedImages(t *testing.T) string {
 		"panal disk create other.vmdk --size 8M",
 		"panal disk create snapshots.qcow2 --size 8M",
 		"qemu-img snapshot -c monday snapshots.qcow2",
+		"panal disk create web.vdi --size 8M",
+		"panal disk create secret.qcow2 --size 8M --encrypt --new-passphrase-file web.key",
+		"panal disk create backup.qcow2 --size 8M --encrypt --new-passphrase-file backup.key",
 	} {
 		args := strings.Fields(line)
 		c := exec.Command(args[0], args[1:]...)

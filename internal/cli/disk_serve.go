@@ -56,6 +56,7 @@ has left is replaced.`,
 		},
 	}
 	f.register(c)
+	f.keys.content = true
 	flags := c.Flags()
 	flags.StringVar(&f.address, "addr", "", "listen on HOST:PORT; 10809 is usual")
 	flags.StringVar(&f.socket, "socket", "", "listen on a Unix socket of this `PATH`")
@@ -202,10 +203,16 @@ func reachable(addr net.Addr) (address string, all bool) {
 	return net.JoinHostPort("localhost", strconv.Itoa(tcp.Port)), true
 }
 
-// namedListener removes its socket when it is closed.
+// namedListener removes its socket when it is closed, and tells the name that
+// clients find it by: the listener within knows only the one it was made under.
 type namedListener struct {
 	net.Listener
 	path string
+}
+
+// Addr is the socket's path.
+func (l *namedListener) Addr() net.Addr {
+	return &net.UnixAddr{Name: l.path, Net: "unix"}
 }
 
 // Close ends listening.

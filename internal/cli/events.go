@@ -16,7 +16,8 @@ func (a *app) eventsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "events",
 		Short: "Follow what happens, until ^C",
-		Long: `Follow what happens to machines and tasks, in its order. With --json each event
+		Long: `Follow what happens to machines and tasks, in its order, and by what the host makes
+room where it runs short of memory. With --json each event
 is one line. The stream goes on by itself when the daemon is restarted, and
 nothing is missed: to go on after the command itself was ended, give the last
 revision it printed to --since.`,
@@ -78,7 +79,12 @@ func describeEvent(event api.Event) string {
 		}
 		return text
 	case event.Machine != nil:
-		return event.Machine.Spec.Name
+		if event.Step == nil {
+			return event.Machine.Spec.Name
+		}
+		return event.Machine.Spec.Name + ": memory " + describeStep(*event.Step)
+	case event.Memory != nil:
+		return describeStage(*event.Memory)
 	case event.Task != nil:
 		text := fmt.Sprintf("%s: %s", taskTitle(*event.Task), event.Task.State)
 		if detail := taskDetail(*event.Task); detail != "" {
@@ -87,4 +93,20 @@ func describeEvent(event api.Event) string {
 		return text
 	}
 	return ""
+}
+
+// describeStep is what was done with a machine's memory, for people.
+func describeStep(step api.MemoryStep) string {
+	if step.From == step.To {
+		return fmt.Sprintf("%s: %s", step.Action, printable(step.Reason))
+	}
+	return fmt.Sprintf("%s from %s to %s: %s", step.Action, human(int64(step.From)), human(int64(step.To)), printable(step.Reason))
+}
+
+// describeStage is by what a host makes room for memory, for people.
+func describeStage(stage api.HostMemory) string {
+	if stage.Reason == "" {
+		return fmt.Sprintf("the host's memory: %s", stage.Stage)
+	}
+	return fmt.Sprintf("the host's memory: %s: %s", stage.Stage, printable(stage.Reason))
 }

@@ -40,7 +40,7 @@ type actionError struct {
 // attempted: it is not said twice.
 func (e actionError) Error() string {
 	text := e.err.Error()
-	if strings.HasPrefix(text, e.verb+" ") {
+	if strings.HasPrefix(text, e.verb+" ") || strings.HasPrefix(text, e.verb+": ") {
 		return text
 	}
 	return strings.TrimSpace(e.verb+" "+e.on) + ": " + text

@@ -40,10 +40,11 @@ type fake struct {
 	conns   []net.Conn
 }
 
-// newFake starts a fake daemon on a socket.
-func newFake(dir, socket string) (*fake, error) {
+// newFake starts a fake daemon on a socket, which answers by a script; see load.
+func newFake(dir, socket, script string) (*fake, error) {
 	f := &fake{dir: dir, socket: socket, routes: map[string][][]string{}}
 	f.changed = sync.NewCond(&f.mu)
+	f.load(script) // before anybody can ask
 	listener, err := net.Listen("unix", socket)
 	if err != nil {
 		return nil, err

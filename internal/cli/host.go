@@ -18,12 +18,19 @@ func (a *app) hostCommand() *cobra.Command {
 		Args:    a.noCommand,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	c.AddCommand(&cobra.Command{
+	c.AddCommand(a.hostShowCommand(), a.hostSetCommand(), a.hostBaselineCommand())
+	return c
+}
+
+func (a *app) hostShowCommand() *cobra.Command {
+	return &cobra.Command{
 		Use:   "show",
 		Short: "Show processors, memory, and which architectures run how fast, and why",
 		Long: `Show what this computer offers: its processors and memory; for each architecture
-whether machines of it run, with which accelerator, and why; and the programs
-that machines need.`,
+whether machines of it run, with which accelerator, and why; the programs that
+machines need; what of running machines it lets Panal control; and what they
+have of its processors. READY is the time that a machine's CPUs were ready to
+run and waited for one of the computer's.`,
 		Example: "  panal host show --json | jq .architectures",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,15 +48,16 @@ that machines need.`,
 			a.printHost(host)
 			return nil
 		},
-	})
-	return c
+	}
 }
 
 // printHost writes a page about the host.
 func (a *app) printHost(h api.Host) {
 	a.heading(h.Name)
 	a.facts([]fact{
-		{"processors", fmt.Sprintf("%d × %s", h.CPUs, h.CPUModel)},
+		{"processors", describeProcessors(h)},
+		{"given away", describeAllocation(h)},
+		{"steal", describeSteal(h)},
 		{"memory", fmt.Sprintf("%s, %s free", human(int64(h.Memory)), human(int64(h.MemoryFree)))},
 		{"kernel", h.Kernel},
 		{"machines", fmt.Sprintf("%d, %d running", h.Machines, h.Running)},
@@ -71,4 +79,6 @@ func (a *app) printHost(h api.Host) {
 		rows[i] = table.Row{"  " + p.Name, path, orDash(p.Version), p.Purpose}
 	}
 	a.printTable(table.Row{"  NAME", "PATH", "VERSION", "FOR"}, rows)
+	a.printControls(h.Controls)
+	a.printMachineCPUs(h.Processors.MachineCPUs)
 }

@@ -20,12 +20,14 @@ type key struct {
 // shortKeys are the words that the daemon takes for longer keys.
 var shortKeys = []key{
 	{"cpus", "number", "short for cpu.count"},
-	{"memory", "size, such as 512M", "short for memory.size"},
+	{"memory", "size, such as 512M, or a range, such as 1G..4G", "short for memory.size, or for memory.minimum and memory.maximum"},
+	{"balloon", "size, such as 512M", "short for memory.balloon"},
 	{"firmware", "bios, uefi, uefi-secure", "short for firmware.type and firmware.secureBoot"},
 	{"tpm", "2.0, 1.2, none", "short for tpm.version; none takes it out"},
 	{"kernel", "path, none", "short for kernel.image; none boots from the drives again"},
 	{"restart", "never, on-failure, always", "short for restart.policy"},
 	{"autostart", "on, off", "short for autostart.enabled"},
+	{"snapshots", "hourly:24,daily:7,weekly:4,monthly:12, none", "short for all of snapshots.hourly and the like"},
 	{"arch", "x86_64, aarch64, riscv64", "short for architecture"},
 	{"machine", "text", "short for machineType"},
 	{"display", "vnc, none", "short for display.type"},

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,29 +22,53 @@ func (a *app) machinesCommand(verb, short string) *cobra.Command {
 }
 
 func (a *app) startCommand() *cobra.Command {
-	var detach, wait bool
+	var detach, wait, accept bool
+	var keys keyFlags
 	var timeout time.Duration
 	c := a.machinesCommand("start", "Start machines, or go on where they were saved")
 	c.Long = `Start machines. A saved machine goes on where it was.
 
 With --wait the command returns when the guest has booted so far that its agent
 (the package qemu-guest-agent) has connected, and fails when the machine ends
-before.`
+before.
+
+A machine whose disks stand on images that were changed since is not started: what
+its guest has written would not fit any more. --accept-base starts it on them as
+they are now, from then on.
+
+The passphrase of encrypted disks is asked for on a terminal, or given by
+--passphrase-file or --key-command; "panal unlock" tells more.`
 	c.Example = `  panal start web db
-  panal start web --wait --timeout 5m`
+  panal start web --wait --timeout 5m
+  panal start web --accept-base     the original is the same, only its date is not`
+	c.Flags().BoolVar(&accept, "accept-base", false, "start although images that disks stand on were changed")
 	c.Flags().BoolVar(&wait, "wait", false, "wait until the guest's agent has connected")
 	durationVar(c.Flags(), &timeout, "timeout", 0, "with --wait, give up after this long, such as 90s; 0 for never")
+	keys.add(c, "", "of encrypted disks")
 	addDetach(c, &detach)
 	c.RunE = func(cmd *cobra.Command, names []string) error {
 		if detach && wait {
 			return usageError{"--detach and --wait contradict each other"}
 		}
 		work := taskWork{verb: "start", done: "running", detach: detach, begin: func(ctx context.Context, name string) (api.Task, error) {
-			return a.client.Start(ctx, name)
+			if accept {
+				if _, err := a.client.AcceptBases(ctx, name); err != nil {
+					return api.Task{}, err
+				}
+			}
+			return a.unlocking(ctx, name, &keys, func() (api.Task, error) { return a.client.Start(ctx, name) })
 		}}
+		work.after = func(ctx context.Context, task api.Task) error {
+			if machine, err := a.client.Get(ctx, task.Machine); err == nil {
+				a.warn(machine.Spec.Name, machine.Status.Warnings)
+			}
+			return nil
+		}
 		if wait {
 			work.done = "running, its agent connected"
+			warn := work.after
 			work.after = func(ctx context.Context, task api.Task) error {
+				_ = warn(ctx, task)
 				_, err := a.await(ctx, task.Machine, goals["agent"], timeout, true)
 				return err
 			}
@@ -101,6 +127,52 @@ func (a *app) saveCommand() *cobra.Command {
 		}})
 	}
 	return c
+}
+
+func (a *app) streamCommand() *cobra.Command {
+	var detach bool
+	c := a.machinesCommand("stream", "Draw into machines' own disks what they stand on")
+	c.Long = `Draw into the disks of machines all that they read from images outside of their
+folders: afterwards these are needed no more. The machines may run, be off, or
+change between the two meanwhile: it gives way to whatever else is asked of them,
+and goes on by itself, also with another daemon, until it is done. Cancelled with
+^C or "panal task cancel" it leaves the machine standing on the original.
+
+Snapshots come along: each image that they stand on becomes one of the machine's
+own, and holds no more than it did.`
+	c.Example = `  panal stream web
+  panal stream web --detach`
+	addDetach(c, &detach)
+	c.RunE = func(cmd *cobra.Command, names []string) error {
+		return a.runTasks(cmd.Context(), names, taskWork{verb: "stream", say: a.sayStreamed, detach: detach, begin: func(ctx context.Context, name string) (api.Task, error) {
+			return a.client.Stream(ctx, name)
+		}})
+	}
+	return c
+}
+
+// sayStreamed says what a machine that was drawn in still needs: disks that throw away what is written to them, and
+// media that are only read.
+func (a *app) sayStreamed(ctx context.Context, task api.Task) string {
+	const complete = "complete in itself"
+	m, err := a.client.Get(ctx, task.Machine)
+	if err != nil {
+		return complete
+	}
+	return streamed(m.Spec.Drives, complete)
+}
+
+func streamed(drives []api.Drive, complete string) string {
+	var needs []string
+	for _, drive := range drives {
+		if drive.Source != "" {
+			needs = append(needs, fmt.Sprintf("%s (drive %s)", drive.Source, drive.Name))
+		}
+	}
+	if len(needs) == 0 {
+		return complete
+	}
+	return "drawn in; it still needs " + strings.Join(needs, ", ")
 }
 
 func (a *app) pauseCommand() *cobra.Command {

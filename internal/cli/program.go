@@ -23,10 +23,15 @@ func (a *app) versionCommand() *cobra.Command {
 				_, err := fmt.Fprintln(a.out, a.hooks.Version)
 				return err
 			}
-			_, err := fmt.Fprintf(a.out, "panal %s (%s, %s/%s)\n", a.hooks.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprint(a.out, a.versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine is what this program is.
+func (a *app) versionLine() string {
+	return fmt.Sprintf("panal %s (%s, %s/%s)\n", a.hooks.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 func (a *app) manCommand() *cobra.Command {

@@ -150,6 +150,13 @@ func progressText(p api.Progress) string {
 	return parts
 }
 
+// followShown waits for a task's end, with its progress shown.
+func (a *app) followShown(ctx context.Context, task api.Task) (api.Task, error) {
+	shown := a.newProgress()
+	defer shown.close()
+	return a.follow(ctx, task, shown)
+}
+
 // follow waits for a task's end and shows its progress. When ctx ends, the task
 // is cancelled and follow waits until what it had begun is undone: a second ^C
 // ends the program, and the daemon goes on undoing by itself.
@@ -158,7 +165,7 @@ func (a *app) follow(ctx context.Context, task api.Task, shown *progress) (api.T
 	if ctx.Err() == nil || task.State.Ended() {
 		return task, err
 	}
-	a.note("%s: cancelling, and undoing what it had begun (^C again to leave that to the daemon)", taskTitle(task))
+	a.note("%s: cancelling (^C again to leave that to the daemon)", taskTitle(task))
 	beyond := context.WithoutCancel(ctx)
 	if _, err := a.client.CancelTask(beyond, task.ID); err != nil && codeOf(err) != ExitConflict {
 		return task, err // a conflict: it has ended meanwhile

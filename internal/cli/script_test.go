@@ -55,16 +55,15 @@ func testDaemon(ctx context.Context, o cli.DaemonOptions) error {
 	case "sorry":
 		return fmt.Errorf("the disk\nis on fire")
 	}
-	f, err := newFake(filepath.Dir(script), o.Socket)
-	if err != nil {
-		return err
-	}
-	defer f.server.Close()
 	lines, err := os.ReadFile(script)
 	if err != nil {
 		return err
 	}
-	f.load(string(lines))
+	f, err := newFake(filepath.Dir(script), o.Socket, string(lines))
+	if err != nil {
+		return err
+	}
+	defer f.server.Close()
 	o.Ready(nil)
 	f.await(ctx, "GET /v1/host", 1) // the story's end
 	return nil
@@ -92,7 +91,7 @@ func setUp(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(func() { _ = os.RemoveAll(dir) })
-	f, err := newFake(env.WorkDir, filepath.Join(dir, "s"))
+	f, err := newFake(env.WorkDir, filepath.Join(dir, "s"), "")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -77,13 +78,19 @@ func (a *app) change(ctx context.Context, name string, set []string, file string
 	if err != nil {
 		return machine, err
 	}
+	var changed api.Machine
 	if file == "" {
-		return c.Change(ctx, machine.Spec.UUID, api.ChangeRequest{Revision: machine.Revision, Set: set})
+		changed, err = c.Change(ctx, machine.Spec.UUID, api.ChangeRequest{Revision: machine.Revision, Set: set})
+	} else {
+		if from.revision == 0 {
+			from.revision = machine.Revision
+		}
+		changed, err = c.Replace(ctx, machine.Spec.UUID, api.ReplaceRequest{Revision: from.revision, Spec: from.spec})
 	}
-	if from.revision == 0 {
-		from.revision = machine.Revision
-	}
-	return c.Replace(ctx, machine.Spec.UUID, api.ReplaceRequest{Revision: from.revision, Spec: from.spec})
+	a.warn(changed.Spec.Name, slices.DeleteFunc(slices.Clone(changed.Status.Warnings), func(warning string) bool {
+		return slices.Contains(machine.Status.Warnings, warning) // it was said before
+	}))
+	return changed, err
 }
 
 // printChanged says that a machine was changed.

@@ -22,6 +22,8 @@ type taskWork struct {
 	detach bool   // print the tasks' IDs and leave
 	begin  func(ctx context.Context, name string) (api.Task, error)
 	after  func(ctx context.Context, task api.Task) error // what else to wait for, may be nil
+	// say, if not nil, is what is said at the end in place of done.
+	say func(ctx context.Context, task api.Task) string
 }
 
 // runTasks begins the work on all machines in their order, waits for all of
@@ -51,7 +53,7 @@ func (a *app) runTasks(ctx context.Context, names []string, w taskWork) error {
 	}
 	waiting.Wait()
 	shown.close()
-	return a.reportTasks(w, outcomes)
+	return a.reportTasks(ctx, w, outcomes)
 }
 
 // finish waits for one machine's task, and for what comes after it.
@@ -63,13 +65,17 @@ func (a *app) finish(ctx context.Context, o *outcome, w taskWork, shown *progres
 }
 
 // reportTasks says what became of each machine.
-func (a *app) reportTasks(w taskWork, outcomes []outcome) error {
+func (a *app) reportTasks(ctx context.Context, w taskWork, outcomes []outcome) error {
 	return a.reportEach(w.verb, outcomes, func(o outcome) error {
 		a.warn(o.name, o.task.Warnings)
 		if a.json {
 			return a.printJSON(o.task)
 		}
-		a.say("%s: %s", o.displayName(), w.done)
+		done := w.done
+		if w.say != nil {
+			done = w.say(ctx, o.task)
+		}
+		a.say("%s: %s", o.displayName(), done)
 		return nil
 	})
 }

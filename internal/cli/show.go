@@ -57,11 +57,23 @@ func (a *app) printMachine(m api.Machine) {
 	a.facts(hardware(m.Spec))
 	a.printDrives(m.Spec.Drives)
 	a.printAdapters(m.Spec.Adapters)
+	a.printEnvironment(m.Spec.Environment)
 	if len(m.Status.Warnings) > 0 {
 		a.heading("Warnings")
 		for _, warning := range m.Status.Warnings {
 			fmt.Fprintln(a.out, "  "+printable(warning))
 		}
+	}
+}
+
+// printEnvironment writes what a guest is told by the CD of its appliance; of a secret, that it is one.
+func (a *app) printEnvironment(e *api.Environment) {
+	if e == nil || len(e.Properties) == 0 {
+		return
+	}
+	a.heading("Properties")
+	for _, key := range slices.Sorted(maps.Keys(e.Properties)) {
+		fmt.Fprintf(a.out, "  %s\n", printable(key+"="+e.Properties[key]))
 	}
 }
 
@@ -103,6 +115,7 @@ func identity(m api.Machine) []fact {
 		{"created", ago(m.Created)},
 		{"autostart", describeAutostart(m.Spec.Autostart)},
 		{"restart", describeRestart(m.Spec.Restart)},
+		{"snapshots", describeSchedule(m)},
 	}
 }
 
@@ -114,8 +127,12 @@ func (a *app) status(s api.Status) []fact {
 	}
 	if s.PID > 0 {
 		facts = append(facts, fact{"process", fmt.Sprintf("%d, %s, %s", s.PID, s.Accelerator, s.MachineType)},
+			fact{"CPUs", describePlugged(s)},
 			fact{"agent", map[bool]string{true: "connected", false: "not connected"}[s.Agent]},
 			fact{"display", s.VNC})
+	}
+	if s.PID > 0 && s.Memory != nil {
+		facts = append(facts, fact{"memory", describeMemoryStatus(*s.Memory)})
 	}
 	if s.Started != nil {
 		facts = append(facts, fact{"started", ago(*s.Started)})
@@ -130,6 +147,18 @@ func (a *app) status(s api.Status) []fact {
 		facts = append(facts, fact{"restart", fmt.Sprintf("in %s, attempt %d", span(time.Until(*s.NextRestart)), s.Restarts+1)})
 	}
 	return facts
+}
+
+// describePlugged tells CPUs that are plugged in from those that the guest uses.
+func describePlugged(s api.Status) string {
+	if s.CPUs == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d plugged in", s.CPUs)
+	if s.CPUsOnline > 0 {
+		text += fmt.Sprintf(", %d in use", s.CPUsOnline)
+	}
+	return text
 }
 
 // describeEnd is how and when a run ended.
@@ -159,10 +188,13 @@ func hardware(s api.Spec) []fact {
 		{"machine", fmt.Sprintf("%s, %s", s.Architecture, s.MachineType)},
 		{"firmware", describeFirmware(s)},
 		{"CPUs", describeCPU(s.CPU)},
-		{"memory", s.Memory.Size.String()},
+		{"memory", describeMemory(s.Memory)},
 		{"display", strings.Trim(s.Display.Type+", "+s.Display.Video, ", ")},
 		{"clock", s.RTC.Base},
 		{"boot order", strings.Join(s.Boot.Order, ", ")},
+	}
+	if text := describeCPUTime(s.CPU); text != "" {
+		facts = append(facts, fact{"CPU time", text})
 	}
 	if s.TPM != nil {
 		facts = append(facts, fact{"TPM", s.TPM.Version})
@@ -192,6 +224,78 @@ func describeCPU(c api.CPU) string {
 	return text + "model " + cmp.Or(c.Model, "default")
 }
 
+// describeMemoryStatus says how the memory of a running guest stands.
+func describeMemoryStatus(m api.MemoryStatus) string {
+	text := m.Assigned.String() + " now"
+	if m.Plugged > 0 {
+		text += fmt.Sprintf(", %s plugged in", m.Plugged)
+	}
+	if m.Ballooned > 0 {
+		text += fmt.Sprintf(", %s in the balloon", m.Ballooned)
+	}
+	if m.Step != nil {
+		text += fmt.Sprintf("; %s %s: %s", m.Step.Action, ago(m.Step.Time), printable(m.Step.Reason))
+	}
+	return text
+}
+
+// describeMemory says what memory a machine has and how it can move.
+func describeMemory(m api.Memory) string {
+	text := m.Size.String()
+	if m.Minimum > 0 && m.Minimum < m.Size {
+		text += fmt.Sprintf(", at least %s", m.Minimum)
+	}
+	if m.Maximum > m.Size {
+		text += fmt.Sprintf(", at most %s", m.Maximum)
+	}
+	if m.Start > 0 && m.Start != m.Size {
+		text += fmt.Sprintf(", boots with %s", m.Start)
+	}
+	if m.Balloon > 0 {
+		text += fmt.Sprintf(", %s of it taken by the balloon", m.Balloon)
+	}
+	return text + describeHostMemory(m)
+}
+
+// describeHostMemory says what the host does with a machine's memory; empty where the spec says nothing of it.
+func describeHostMemory(m api.Memory) string {
+	var text string
+	add := func(set bool, format string, args ...any) {
+		if set {
+			text += ", " + fmt.Sprintf(format, args...)
+		}
+	}
+	add(m.Reserve > 0, "%s reserved", m.Reserve)
+	add(m.Limit > 0, "limited to %s", m.Limit)
+	add(m.Reclaim == api.ReclaimOff, "never moved out")
+	add(m.Reclaim == api.ReclaimCompress, "compressed, not swapped")
+	add(m.Swap > 0, "at most %s moved out", m.Swap)
+	add(m.PageSize > 0, "pages of %s", m.PageSize)
+	add(m.Locked, "locked")
+	add(m.Nodes != "", "from NUMA nodes %s (%s)", m.Nodes, cmp.Or(m.Placement, api.NodesBind))
+	return text
+}
+
+// describeCPUTime tells how much CPU time a machine gets, and where; empty where the spec says nothing of it.
+func describeCPUTime(c api.CPU) string {
+	var parts []string
+	add := func(name, value string) {
+		if value != "" && value != "0" && value != "0%" {
+			parts = append(parts, name+" "+value)
+		}
+	}
+	add("cap", fmt.Sprintf("%d%%", c.Cap))
+	add("limit", string(c.Limit))
+	add("reservation", string(c.Reservation))
+	add("shares", fmt.Sprint(c.Shares))
+	add("on CPUs", c.Pin)
+	add("emulator on", c.PinEmulator)
+	add("controllers on", c.PinIOThreads)
+	add("NUMA nodes", c.Nodes)
+	add("nested virtualization", c.Nested)
+	return strings.Join(parts, ", ")
+}
+
 func describeAutostart(s api.Autostart) string {
 	if !s.Enabled {
 		return "no"
@@ -199,6 +303,29 @@ func describeAutostart(s api.Autostart) string {
 	text := fmt.Sprintf("yes, order %d", s.Order)
 	if s.Delay > 0 {
 		text += fmt.Sprintf(", %s after the one before", plural(int64(s.Delay), "second"))
+	}
+	return text
+}
+
+// describeSchedule says which snapshots are taken by the clock, and when next.
+func describeSchedule(m api.Machine) string {
+	var kinds []string
+	for _, one := range []struct {
+		kind string
+		kept int
+	}{
+		{"hourly", m.Spec.Snapshots.Hourly},
+		{"daily", m.Spec.Snapshots.Daily},
+		{"weekly", m.Spec.Snapshots.Weekly},
+		{"monthly", m.Spec.Snapshots.Monthly},
+	} {
+		if one.kept > 0 {
+			kinds = append(kinds, fmt.Sprintf("%s %d", one.kind, one.kept))
+		}
+	}
+	text := strings.Join(kinds, ", ")
+	if text != "" && m.Status.Schedule != nil {
+		text += "; next " + m.Status.Schedule.Next.Local().Format("2006-01-02 15:04")
 	}
 	return text
 }
@@ -239,6 +366,9 @@ func (a *app) printAdapters(adapters []api.Adapter) {
 	rows := make([]table.Row, len(adapters))
 	for i, n := range adapters {
 		network := n.Network
+		if n.NetworkName != "" {
+			network += fmt.Sprintf(" (%q elsewhere)", n.NetworkName)
+		}
 		if n.Isolated {
 			network += ", isolated"
 		}

@@ -138,7 +138,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	defer stream.Close()
 	handler := server.New(service.Services{
-		Machines: machines, Power: machines, Views: machines, Tasks: machines.Tasks(),
+		Machines: machines, Power: machines, Drives: machines, Snapshots: machines.Snapshots(), Media: machines.Media(), Pools: machines.Pools(), Views: machines, Stats: machines.Statistics(), Tasks: machines.Tasks(),
 		Events: stream, Host: &self{d, store, computer, machines},
 	}, server.Options{Logger: d.log, Version: d.Version})
 	if err := machines.StartUp(ctx); err != nil {
@@ -200,6 +200,16 @@ func (s *self) Host(ctx context.Context) (api.Host, error) {
 	if err != nil {
 		return described, err
 	}
-	described.Machines, described.Running, err = s.machines.Count(ctx)
-	return described, err
+	if described.Machines, described.Running, err = s.machines.Count(ctx); err != nil {
+		return described, err
+	}
+	return s.machines.DescribeHost(ctx, described)
+}
+
+// ChangeHost changes the host's settings.
+func (s *self) ChangeHost(ctx context.Context, request api.ChangeHostRequest) (api.Host, error) {
+	if err := s.machines.ChangeSettings(ctx, request); err != nil {
+		return api.Host{}, err
+	}
+	return s.Host(ctx)
 }

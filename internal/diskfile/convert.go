@@ -11,6 +11,7 @@ import (
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/formats"
 	"github.com/panalvm/panal/disk/hostfs"
+	"github.com/panalvm/panal/disk/luks"
 )
 
 // Make says what image is to be made.
@@ -23,6 +24,7 @@ type Make struct {
 	Options      map[string]string // what the format offers besides
 	Compress     bool              // the blocks are to be compressed, in the way that the format does unless told otherwise
 	Replace      bool              // a file of that name may be replaced
+	Passphrase   []byte            // the image is encrypted by a key of its own, which this opens; nil for none
 	Keep         []string          // files that must not be replaced: those of a conversion's source (see Place.Files)
 }
 
@@ -61,6 +63,9 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 		defer parent.Close()
 		m.Keep = append(m.Keep, filesOf(names)...)
 		options.Parent = parent
+		if err := encryptAs(parent, &options); err != nil {
+			return info, err
+		}
 		if options.ParentName, err = relative(to.path, m.Parent); err != nil {
 			return info, err
 		}
@@ -76,11 +81,32 @@ func (p Place) Create(name string, m Make) (info disk.Info, err error) {
 	return info, stage.Commit(m.Replace)
 }
 
+// encryptAs has an image encrypted by the key of what it stands on: nothing of that is to come into
+// the clear by being changed.
+func encryptAs(parent disk.Image, o *disk.CreateOptions) error {
+	header, err := disk.EncryptionHeader(parent)
+	switch {
+	case err != nil || header == nil:
+		return err
+	case o.Encryption != nil:
+		return disk.Usage("the parent is encrypted, and what stands on it has its key; it takes no other passphrase")
+	}
+	o.Encryption = header
+	return nil
+}
+
 // options are what the format is told. Compression is the format's to name, and
 // variants that always compress need not be told.
 func (m Make) options(format string, files disk.FS) (disk.CreateOptions, error) {
 	o := disk.CreateOptions{
 		FS: files, Formats: formats.All(), Format: format, Size: m.Size, ParentFormat: m.ParentFormat, UUID: m.UUID, Options: m.Options,
+	}
+	if m.Passphrase != nil {
+		var err error
+		if o.Encryption, err = luks.New(m.Passphrase, 0); err != nil {
+			return o, err
+		}
+		o.Keys = luks.NewKeys(m.Passphrase)
 	}
 	if !m.Compress {
 		return o, nil
@@ -120,6 +146,9 @@ func (p Place) Convert(ctx context.Context, src disk.Image, dst string, m Make, 
 	copying := disk.CopyOptions{Progress: progress}
 	if dst == "-" {
 		return disk.Info{Size: m.Size}, stream(ctx, stdout, src, to, m, copying)
+	}
+	if isDevice(to.path) && m.Passphrase != nil {
+		return disk.Info{}, disk.Unsupported("raw", "images of this kind cannot be encrypted; QCOW2 images can")
 	}
 	if isDevice(to.path) {
 		room, err := ontoDevice(ctx, to, src, copying)

@@ -21,6 +21,9 @@ type Place struct {
 	Allow    []string  // directories that images may refer to, besides their own
 	Anywhere bool      // they may refer to any file
 	Stdin    io.Reader // what "-" is
+	// Keys opens images that are encrypted, for all that is opened without keys of its own; nil
+	// leaves their content locked.
+	Keys disk.Keys
 	// Through, when set, gives the files that an image is opened from in the
 	// place of those of the host, within the same bounds: to note which are opened.
 	Through func(*hostfs.FS) disk.FS
@@ -32,15 +35,20 @@ type Place struct {
 type OpenOptions struct {
 	Format   string // its format; "" to look at its content
 	Write    bool
-	Alone    bool   // without its parent
-	Unlocked bool   // also while a machine writes to it
-	Snapshot string // a snapshot within it
+	Alone    bool      // without its parent
+	Unlocked bool      // also while a machine writes to it
+	InUse    bool      // for writing while a machine writes to it, what that does not write
+	Snapshot string    // a snapshot within it
+	Keys     disk.Keys // opens it if it is encrypted; nil leaves the content locked
 }
 
 // Open opens the image that a name means.
 func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 	options := disk.Options{
-		Formats: formats.All(), Format: o.Format, Write: o.Write, Alone: o.Alone, Snapshot: o.Snapshot, Opened: p.opened,
+		Formats: formats.All(), Format: o.Format, Write: o.Write, Alone: o.Alone, Snapshot: o.Snapshot, Opened: p.opened, Keys: o.Keys,
+	}
+	if o.Keys == nil {
+		options.Keys = p.Keys
 	}
 	if name == "-" {
 		return p.openStream(o, options)
@@ -49,7 +57,7 @@ func (p Place) Open(name string, o OpenOptions) (disk.Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	files.Unlocked = o.Unlocked
+	files.Unlocked, files.InUse = o.Unlocked, o.InUse
 	options.FS = tarfs.Over(p.through(files))
 	img, err := disk.Open(path, options)
 	if err != nil {
@@ -183,6 +191,7 @@ func (p Place) openStream(o OpenOptions, options disk.Options) (disk.Image, erro
 // long it was.
 func Pour(f disk.File, from io.Reader) (int64, error) {
 	buffer := make([]byte, 1<<20)
+	from = disk.StrictEnd(from)
 	var off int64
 	for {
 		n, err := io.ReadFull(from, buffer)

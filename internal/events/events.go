@@ -8,6 +8,7 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/resource"
 	"github.com/panalvm/panal/internal/state"
 	"github.com/panalvm/panal/internal/task"
 )
@@ -19,6 +20,8 @@ func eventOf(change state.Change) (api.Event, bool) {
 		return machineEvent(change)
 	case strings.HasPrefix(key, task.Prefix):
 		return taskEvent(change)
+	case strings.HasPrefix(key, resource.StagePrefix):
+		return memoryEvent(change)
 	}
 	return api.Event{}, false
 }
@@ -48,7 +51,17 @@ func machineEvent(change state.Change) (api.Event, bool) {
 	default:
 		event.Type = api.MachineChanged
 	}
+	if now := stepOf(machine.Status); had && now != nil && (stepOf(before.Value.Status) == nil || *now != *stepOf(before.Value.Status)) {
+		event.Step = now
+	}
 	return event, true
+}
+
+func stepOf(status api.Status) *api.MemoryStep {
+	if status.Memory == nil {
+		return nil
+	}
+	return status.Memory.Step
 }
 
 func taskEvent(change state.Change) (api.Event, bool) {
@@ -68,6 +81,14 @@ func taskEvent(change state.Change) (api.Event, bool) {
 		event.Type = api.TaskCreated
 	}
 	return event, true
+}
+
+func memoryEvent(change state.Change) (api.Event, bool) {
+	object, readable := decode[api.HostMemory](&change.Entry)
+	if change.Kind == state.KindDeleted || !readable {
+		return api.Event{}, false
+	}
+	return api.Event{Revision: int64(change.Entry.Revision), Type: api.HostMadeRoom, Memory: &object.Value}, true
 }
 
 func decode[T any](entry *state.Entry) (state.Object[T], bool) {

@@ -77,6 +77,30 @@ func TestChangesBecomeEventsInOrder(t *testing.T) {
 	}
 }
 
+// TestStepsOfMemory: what was done with a machine's memory is in the event that it made, and in no other; by what the host
+// makes room is an event of its own.
+func TestStepsOfMemory(t *testing.T) {
+	store := memstate.New()
+	t.Cleanup(func() { _ = store.Close() })
+	machine := func(status string) []byte {
+		return []byte(`{"spec":{"name":"web"},"status":{"state":"running"` + status + `}}`)
+	}
+	const grown = `,"memory":{"step":{"time":"2026-01-02T03:04:05Z","action":"grow","from":1,"to":2,"reason":"the guest runs short"}}`
+	commit(t, store, state.Create("machines/1", machine("")))
+	commit(t, store, state.Put("machines/1", machine(grown)))
+	commit(t, store, state.Put("machines/1", machine(grown+`,"agent":true`)))
+	commit(t, store, state.Create("memory/host", []byte(`{"stage":"swap","reason":"compressed memory (zram) is full"}`)))
+	got := take(t, stream(t, store), 1, 4)
+	for i, reason := range []string{"", "the guest runs short", "", ""} {
+		if step := got[i].Step; (step == nil) != (reason == "") || step != nil && step.Reason != reason {
+			t.Errorf("event %d tells of the step %+v", i, step)
+		}
+	}
+	if last := got[3]; last.Type != api.HostMadeRoom || last.Memory == nil || last.Memory.Stage != api.StageSwap || last.Memory.Reason == "" {
+		t.Errorf("of the host: %+v", last)
+	}
+}
+
 func TestRevisionThatIsNotKeptIsGone(t *testing.T) {
 	store := memstate.New()
 	t.Cleanup(func() { _ = store.Close() })

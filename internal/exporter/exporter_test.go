@@ -32,24 +32,31 @@ import (
 	"github.com/panalvm/panal/ovf"
 )
 
-// machine makes a machine with a disk of some content, which is returned.
-func machine(t *testing.T, name string) (exporter.Machine, []byte) {
+// smallDisk makes an image of some size and content, which is returned.
+func smallDisk(t *testing.T, name string, size int64) (disk.Image, []byte) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "disk.qcow2")
-	img, err := disk.Create(path, disk.CreateOptions{FS: hostfs.Everywhere(), Formats: formats.All(), Format: "qcow2", Size: 3 << 20})
+	img, err := disk.Create(path, disk.CreateOptions{FS: hostfs.Everywhere(), Formats: formats.All(), Format: "qcow2", Size: size})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = img.Close() })
-	content := make([]byte, 3<<20)
-	copy(content[1<<20:], strings.Repeat(name+" was here, ", 10000))
+	content := make([]byte, size)
+	copy(content[size/3:], strings.Repeat(name+" was here, ", 10000))
 	r := mathrand.New(mathrand.NewPCG(1, 2)) //nolint:gosec // content, no secret
 	for i := range 100 << 10 {
-		content[2<<20+i] = byte(r.Uint32())
+		content[size/3*2+int64(i)] = byte(r.Uint32())
 	}
 	if _, err := img.(disk.Writer).WriteAt(content, 0); err != nil {
 		t.Fatal(err)
 	}
+	return img, content
+}
+
+// machine makes a machine with a disk of some content, which is returned.
+func machine(t *testing.T, name string) (exporter.Machine, []byte) {
+	t.Helper()
+	img, content := smallDisk(t, name, 3<<20)
 	b := appliance.NewBuilder(name)
 	b.Name(name)
 	b.CPUs(2, 0)
@@ -101,7 +108,7 @@ func archive(t *testing.T, machines []exporter.Machine, o exporter.Options) stri
 		t.Fatal(err)
 	}
 	defer file.Close()
-	if err := exporter.ToArchive(context.Background(), file, t.TempDir(), machines, o); err != nil {
+	if err := exporter.ToArchive(context.Background(), file, machines, o); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -145,7 +152,7 @@ type pipe struct{ bytes.Buffer }
 func TestAPipeTakesAnArchive(t *testing.T) {
 	m, content := machine(t, "web")
 	var out pipe
-	if err := exporter.ToArchive(context.Background(), &out, t.TempDir(), []exporter.Machine{m}, options("web")); err != nil {
+	if err := exporter.ToPipe(context.Background(), &out, []exporter.Machine{m}, options("web")); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(t.TempDir(), "web.ova")
@@ -261,7 +268,7 @@ func TestACancelStopsAnExport(t *testing.T) {
 	m, _ := machine(t, "web")
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := exporter.ToArchive(ctx, &pipe{}, t.TempDir(), []exporter.Machine{m}, options("web")); err == nil {
+	if err := exporter.ToPipe(ctx, &pipe{}, []exporter.Machine{m}, options("web")); err == nil {
 		t.Error("it went on")
 	}
 }

@@ -13,7 +13,10 @@
 //	kill:*@17          ... at the 17th place passed, whatever its name
 //	fail:create.disk   the place returns an error, every time from the first on
 //	nospace:*@3        the place returns ENOSPC, from the third on
+//	wait:stream.begun  stand still there until what goes on is cancelled
 //	trace:/tmp/places  append the name of every place passed to a file
+//	file:/tmp/plan     the plan that is in a file (put there by a rename) when a
+//	                   task begins; what begins later may find another one
 //
 // A test runs an operation once with trace to learn the places, then once for
 // every place with kill, and looks at what is left.
@@ -21,6 +24,7 @@ package fault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path"
@@ -39,6 +43,9 @@ type Plan struct {
 type rule struct {
 	action, pattern string
 	from, passed    int
+	// Of a file: the plan in it, and which file that was.
+	inner *Plan
+	read  os.FileInfo
 }
 
 type planKey struct{}
@@ -66,9 +73,9 @@ func parseRule(word string) (*rule, error) {
 	}
 	r := &rule{action: action, pattern: pattern, from: 1}
 	switch action {
-	case "trace":
+	case "trace", "file":
 		return r, nil
-	case "kill", "fail", "nospace":
+	case "kill", "fail", "nospace", "wait":
 	default:
 		return nil, fmt.Errorf("fault %q: there is no action %q", word, action)
 	}
@@ -91,6 +98,21 @@ func With(ctx context.Context, plan *Plan) context.Context {
 	return context.WithValue(ctx, planKey{}, plan)
 }
 
+// Begin returns a context for work that begins now: if the plan is in a file, the work keeps
+// the one that is there, and its last steps are not counted as places of the next one.
+func Begin(ctx context.Context) context.Context {
+	plan, _ := ctx.Value(planKey{}).(*Plan)
+	if plan == nil || len(plan.rules) != 1 || plan.rules[0].action != "file" {
+		return ctx
+	}
+	plan.mu.Lock()
+	defer plan.mu.Unlock()
+	if err := plan.rules[0].readFile(); err != nil {
+		return ctx // which [At] says
+	}
+	return With(ctx, plan.rules[0].inner)
+}
+
 // At marks a place. It returns nil, or the error the plan asks for there; or it
 // does not return, when the plan asks for the process to be killed.
 func At(ctx context.Context, place string) error {
@@ -98,31 +120,71 @@ func At(ctx context.Context, place string) error {
 	if plan == nil {
 		return nil
 	}
-	return plan.at(place)
+	err := plan.at(place)
+	if errors.Is(err, errWait) {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 func (p *Plan) at(place string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, r := range p.rules {
-		if r.action == "trace" {
-			if err := trace(r.pattern, place); err != nil {
-				return err
-			}
-			continue
-		}
-		if matched, _ := path.Match(r.pattern, place); !matched {
-			continue
-		}
-		if r.passed++; r.passed < r.from {
-			continue
-		}
-		if err := strike(r.action, place); err != nil {
+		if err := r.at(place); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+func (r *rule) at(place string) error {
+	switch r.action {
+	case "trace":
+		return trace(r.pattern, place)
+	case "file":
+		return r.inFile(place)
+	}
+	if matched, _ := path.Match(r.pattern, place); !matched {
+		return nil
+	}
+	if r.passed++; r.passed < r.from {
+		return nil
+	}
+	return strike(r.action, place)
+}
+
+// inFile carries out the plan in the file of a rule.
+func (r *rule) inFile(place string) error {
+	if err := r.readFile(); err != nil {
+		return err
+	}
+	return r.inner.at(place)
+}
+
+// readFile reads the plan in the file of a rule, if it is another one than last time.
+func (r *rule) readFile() error {
+	info, err := os.Stat(r.pattern)
+	if err != nil {
+		return fmt.Errorf("plan of faults: %w", err)
+	}
+	if r.read != nil && os.SameFile(r.read, info) && r.read.ModTime().Equal(info.ModTime()) {
+		return nil
+	}
+	text, err := os.ReadFile(r.pattern)
+	if err != nil {
+		return fmt.Errorf("plan of faults: %w", err)
+	}
+	if r.inner, err = Parse(strings.TrimSpace(string(text))); err != nil {
+		return err
+	}
+	r.read = info
+	return nil
+}
+
+// errWait asks for standing still, which must not keep others from passing places.
+var errWait = errors.New("stand still")
 
 func strike(action, place string) error {
 	switch action {
@@ -130,6 +192,8 @@ func strike(action, place string) error {
 		// SIGKILL cannot be caught: nothing is flushed, closed or undone.
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
+	case "wait":
+		return errWait
 	case "nospace":
 		return fmt.Errorf("at %s: %w", place, syscall.ENOSPC)
 	}

@@ -41,6 +41,85 @@ func TestRulesStrikeWhereTheySay(t *testing.T) {
 	}
 }
 
+func TestAPlanInAFileIsTheOneThatIsThere(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "plan")
+	plan, err := Parse("file:" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := With(context.Background(), plan)
+	put := func(text string) {
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := At(ctx, "save.open"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("without the file: %v", err)
+	}
+	for _, step := range []struct {
+		put   string
+		fails bool
+	}{
+		{"", false},
+		{"nospace:save.*@2\n", false},
+		{"", false},
+		{"nospace:save.*@2\n", false}, // counted anew
+		{"fail:*@1", true},
+		{"kill", true}, // which is no plan
+	} {
+		put(step.put)
+		if err := At(ctx, "save.open"); (err != nil) != step.fails {
+			t.Errorf("with the plan %q: %v", step.put, err)
+		}
+	}
+}
+
+func TestWorkKeepsThePlanItBeganWith(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "plan")
+	put := func(text string) {
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plan, err := Parse("file:" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put("")
+	before := Begin(With(context.Background(), plan))
+	put("fail:*@2")
+	after := Begin(With(context.Background(), plan))
+	for i, want := range []bool{false, false, false, true} {
+		ctx := after
+		if i < 2 {
+			ctx = before
+		}
+		if err := At(ctx, "save.open"); (err != nil) != want {
+			t.Errorf("place %d: %v", i, err)
+		}
+	}
+	if ctx := context.Background(); Begin(ctx) != ctx {
+		t.Error("a context without a plan has become another one")
+	}
+}
+
+func TestWaitEndsWithTheContext(t *testing.T) {
+	plan, err := Parse("wait:stream.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(With(context.Background(), plan))
+	waited := make(chan error)
+	go func() { waited <- At(ctx, "stream.begun") }()
+	if err := At(ctx, "save.write"); err != nil { // others pass meanwhile
+		t.Error(err)
+	}
+	cancel()
+	if err := <-waited; !errors.Is(err, context.Canceled) {
+		t.Errorf("it ended with %v", err)
+	}
+}
+
 func TestTraceNamesThePlacesPassed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "places")
 	plan, err := Parse("trace:" + file)

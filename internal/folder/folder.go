@@ -4,9 +4,11 @@
 //	<machines>/<name>/
 //	  machine.json   the whole spec, readable
 //	  disks/         images that the guest writes
+//	  snapshots/     for each snapshot a folder: spec, memory, firmware's variables, TPM
 //	  saved/         the saved state, when the machine is saved
 //	  nvram/         the firmware's variables
 //	  tpm/           the TPM's state
+//	  environment/   the CD that tells the guest of its properties
 //	  log/           QEMU's log and what the serial lines printed
 //
 // The store is the authority while the daemon runs; machine.json follows it.
@@ -41,10 +43,17 @@ const (
 	SpecFile  = "machine.json"
 	Disks     = "disks"
 	Saved     = "saved"
+	Snapshots = "snapshots"
 	NVRAM     = "nvram"
 	TPM       = "tpm"
-	Log       = "log"
-	preparing = SpecFile + ".new"
+	// Environment has the CD that tells the guest of its properties.
+	Environment = "environment"
+	Log         = "log"
+	// StateKeys has what the memory of a machine with encrypted disks is encrypted to, and StateKeysNew is
+	// what it is replaced by.
+	StateKeys    = "state.keys"
+	StateKeysNew = StateKeys + ".part"
+	preparing    = SpecFile + ".new"
 )
 
 // maxSpecFile bounds machine.json: a file larger than this is not one.
@@ -58,6 +67,10 @@ type Document struct {
 	Format  string    `json:"format"`
 	Created time.Time `json:"created"`
 	Spec    api.Spec  `json:"spec"`
+	// Snapshots are the tree, parents first; Snapshot is the ID of the one that the
+	// present state came after. What else they hold is in their folders.
+	Snapshots []api.Snapshot `json:"snapshots,omitempty"`
+	Snapshot  string         `json:"snapshot,omitempty"`
 }
 
 // Folder is the absolute path of a machine's folder.
@@ -165,7 +178,10 @@ func (f Folder) Rename(dir, from, to string) error {
 }
 
 // parts are the directories of a machine's folder.
-var parts = []string{Disks, Saved, NVRAM, TPM, Log}
+var parts = []string{Disks, Snapshots, Saved, NVRAM, TPM, Environment, Log}
+
+// files are the files of a machine's folder that lie beside its directories.
+var files = []string{SpecFile, preparing, StateKeys, StateKeysNew}
 
 // Foreign lists what is in the folder and not the machine's.
 func (f Folder) Foreign() ([]string, error) {
@@ -175,7 +191,7 @@ func (f Folder) Foreign() ([]string, error) {
 	}
 	var foreign []string
 	for _, entry := range entries {
-		if name := entry.Name(); name != SpecFile && name != preparing && !slices.Contains(parts, name) {
+		if name := entry.Name(); !slices.Contains(files, name) && !slices.Contains(parts, name) {
 			foreign = append(foreign, name)
 		}
 	}
@@ -185,7 +201,7 @@ func (f Folder) Foreign() ([]string, error) {
 // Remove removes what is the machine's, and then the folder, unless something
 // else is in it: that stays. A folder that is gone already is no error.
 func (f Folder) Remove() error {
-	for _, name := range append([]string{SpecFile, preparing}, parts...) {
+	for _, name := range slices.Concat(files, parts) {
 		if err := os.RemoveAll(f.Path(name)); err != nil {
 			return err
 		}
@@ -239,14 +255,17 @@ func (f Folder) Check(files ...string) error {
 func linksIn(root *os.Root) ([]string, error) {
 	var links []string
 	for _, part := range parts {
-		entries, err := fs.ReadDir(root.FS(), part)
+		err := fs.WalkDir(root.FS(), part, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type()&fs.ModeSymlink != 0 {
+				links = append(links, path)
+			}
+			if path != part && errors.Is(err, fs.ErrNotExist) {
+				return nil // what a task has left over is removed while the next one begins
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
-		}
-		for _, entry := range entries {
-			if entry.Type()&fs.ModeSymlink != 0 {
-				links = append(links, filepath.Join(part, entry.Name()))
-			}
 		}
 	}
 	return links, nil

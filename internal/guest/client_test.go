@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,5 +278,22 @@ func TestSetTime(t *testing.T) {
 		if got := <-received; string(got.Arguments) != c.want {
 			t.Errorf("received %s", got.Arguments)
 		}
+	}
+}
+
+func TestFSTrim(t *testing.T) {
+	client, agent := start(t)
+	agent.serve(`{"return": {"paths": [{"path": "/", "minimum": 0, "trimmed": 4096}, {"path": "/boot", "error": "the discard operation is not supported"}]}}`+"\n",
+		`{"return": {"paths": []}}`+"\n", `{"error": {"class": "CommandNotFound", "desc": "disabled"}}`+"\n")
+	done, err := client.FSTrim(t.Context())
+	want := []guest.Trimmed{{Path: "/", Bytes: 4096}, {Path: "/boot", Error: "the discard operation is not supported"}}
+	if err != nil || !slices.Equal(done, want) {
+		t.Errorf("FSTrim: %+v, %v", done, err)
+	}
+	if done, err := client.FSTrim(t.Context()); err != nil || len(done) != 0 {
+		t.Errorf("FSTrim where nothing is mounted: %+v, %v", done, err)
+	}
+	if _, err := client.FSTrim(t.Context()); !errors.As(err, new(*guest.Error)) {
+		t.Errorf("FSTrim of an agent that is not to: %v", err)
 	}
 }

@@ -98,6 +98,24 @@ func (c *Client) FSFrozen(ctx context.Context) (bool, error) {
 	}
 }
 
+// Trimmed is what became of one file system that was to discard what it does not use.
+type Trimmed struct {
+	Path  string `json:"path"`    // where it is mounted
+	Bytes int64  `json:"trimmed"` // how much it says that it discarded
+	Error string `json:"error"`   // why it could not
+}
+
+// FSTrim has the guest's file systems discard what they do not use, and tells for each what
+// came of it. That takes as long as the disks take: give ctx a deadline by which it should be over. The guest goes on
+// with it also when the call has been cut short.
+func (c *Client) FSTrim(ctx context.Context) ([]Trimmed, error) {
+	var done struct {
+		Paths []Trimmed `json:"paths"`
+	}
+	err := c.Call(ctx, "guest-fstrim", nil, &done)
+	return done.Paths, err
+}
+
 // SetTime sets the guest's clock; the zero time has it take its hardware
 // clock's, as after a restored state.
 func (c *Client) SetTime(ctx context.Context, t time.Time) error {
@@ -105,4 +123,27 @@ func (c *Client) SetTime(ctx context.Context, t time.Time) error {
 		return c.Call(ctx, "guest-set-time", nil, nil)
 	}
 	return c.Call(ctx, "guest-set-time", map[string]any{"time": t.UnixNano()}, nil)
+}
+
+// SetVCPUs brings CPUs up or takes them down, by their IDs among VCPUs.
+func (c *Client) SetVCPUs(ctx context.Context, cpus []VCPU) error {
+	type change struct {
+		ID     int  `json:"logical-id"`
+		Online bool `json:"online"`
+	}
+	for len(cpus) > 0 {
+		changes := make([]change, 0, len(cpus))
+		for _, cpu := range cpus {
+			changes = append(changes, change{cpu.ID, cpu.Online})
+		}
+		var done int
+		if err := c.Call(ctx, "guest-set-vcpus", map[string]any{"vcpus": changes}, &done); err != nil {
+			return err
+		}
+		if done <= 0 || done > len(cpus) {
+			return fmt.Errorf("guest-set-vcpus: %w: %d of %d changed", ErrProtocol, done, len(cpus))
+		}
+		cpus = cpus[done:] // it stops at the first that it cannot change, and says why at the next call
+	}
+	return nil
 }

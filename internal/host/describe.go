@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"os/exec"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,10 +29,11 @@ func (h *Host) Describe(ctx context.Context) (api.Host, error) {
 		return api.Host{}, err
 	}
 	described := api.Host{
-		Name: name, CPUs: runtime.NumCPU(), CPUModel: cpuModel(), Memory: total, MemoryFree: free,
+		Name: name, CPUs: h.CPU().Threads, CPUModel: cpuinfo("model name"), Memory: total, MemoryFree: free,
 		Kernel: kernel(), Privileged: os.Geteuid() == 0, Programs: programs(ctx),
 		Architectures: h.architectures(ctx),
 	}
+	described.Processors = h.Processors(ctx)
 	if h.user != nil {
 		described.QEMUUser = h.user.Name
 	}
@@ -96,21 +96,6 @@ func memory() (total, free api.Size, err error) {
 		}
 	}
 	return total, free, lines.Err()
-}
-
-// cpuModel is the processors' own name; not every architecture's kernel tells.
-func cpuModel() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return ""
-	}
-	for line := range strings.Lines(string(text)) {
-		name, value, _ := strings.Cut(line, ":")
-		if strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
 }
 
 func kernel() string {

@@ -37,6 +37,13 @@ type Keeper struct {
 	began    time.Time        // when the server was started
 	first    <-chan struct{}  // closed when the first server has ended
 	done     chan struct{}    // closed when nobody watches any more; nil before anybody does
+	renewals chan renewal     // what is asked of the watching goroutine
+}
+
+// renewal asks for another server in the place of the one that serves, or for none any more.
+type renewal struct {
+	last bool
+	done chan error
 }
 
 // Prepare makes the socket. Who connects has to wait until Start.
@@ -44,7 +51,7 @@ func Prepare(m Machine) (*Keeper, error) {
 	if err := m.Dir.make(m.User); err != nil {
 		return nil, fmt.Errorf("make the directory of the image server: %w", err)
 	}
-	k := &Keeper{machine: m}
+	k := &Keeper{machine: m, renewals: make(chan renewal)}
 	var err error
 	if k.listener, err = m.Dir.listen(m.User); err != nil {
 		return nil, errors.Join(fmt.Errorf("make the image server's socket: %w", err), m.Dir.Remove())
@@ -86,7 +93,7 @@ func Attach(m Machine, qemu *process.Process) (*Keeper, error) {
 	if !m.Dir.exists() {
 		return nil, nil
 	}
-	k := &Keeper{machine: m, qemu: qemu, done: make(chan struct{})}
+	k := &Keeper{machine: m, qemu: qemu, done: make(chan struct{}), renewals: make(chan renewal)}
 	server, err := m.Dir.Find(m.UUID)
 	switch {
 	case err == nil:
@@ -179,7 +186,15 @@ func (k *Keeper) watch() {
 	defer close(k.done)
 	wait := time.Duration(-1)
 	for {
-		k.awaitServer()
+		if asked := k.awaitServer(); asked != nil {
+			err := k.renew(asked.last)
+			asked.done <- err
+			if asked.last && err == nil {
+				return
+			}
+			wait = -1
+			continue
+		}
 		if k.qemu.HasEnded() {
 			return
 		}
@@ -192,26 +207,67 @@ func (k *Keeper) watch() {
 }
 
 // awaitServer waits until the server has ended, and ends it if it does not
-// when QEMU has.
-func (k *Keeper) awaitServer() {
+// when QEMU has. It returns early, and not nil, when another one is asked for, or none any more.
+func (k *Keeper) awaitServer() *renewal {
 	if k.server == nil {
-		return
+		return nil
 	}
 	select {
 	case <-k.server.Done():
-		return
+		return nil
+	case asked := <-k.renewals:
+		return &asked
 	case <-k.qemu.Done():
 	}
 	waiting, cancel := context.WithTimeout(context.Background(), endWithin)
 	defer cancel()
 	if k.server.Wait(waiting) == nil {
-		return
+		return nil
 	}
 	k.machine.Log.Error("the image server does not end and is killed; what the guest had not flushed may be lost",
 		"machine", k.machine.Name, "pid", k.server.PID)
 	if err := k.server.Kill(context.Background()); err != nil {
 		k.machine.Log.Error("the image server cannot be killed", "machine", k.machine.Name, "error", err)
 	}
+	return nil
+}
+
+// Renew puts a server in the place of the one that serves, so that the images are
+// served that Machine.Images tells now. QEMU's requests wait meanwhile.
+func (k *Keeper) Renew(ctx context.Context) error { return k.ask(ctx, false) }
+
+// End ends the server of a QEMU that runs on and has none of its images open any more, and removes what
+// it leaves. The keeper is of no use then. A server that has ended with its QEMU is no error.
+func (k *Keeper) End(ctx context.Context) error {
+	if err := k.ask(ctx, true); err != nil && !errors.Is(err, process.ErrGone) {
+		return err
+	}
+	return k.AwaitEnd()
+}
+
+func (k *Keeper) ask(ctx context.Context, last bool) error {
+	asked := renewal{last, make(chan error, 1)}
+	select {
+	case k.renewals <- asked:
+	case <-k.done:
+		return process.ErrGone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return <-asked.done
+}
+
+// renew ends the server and starts another one, unless it was the last. When that fails, the next turn
+// of the watch tries again.
+func (k *Keeper) renew(last bool) error {
+	if err := k.server.Kill(context.Background()); err != nil {
+		return err
+	}
+	k.server, k.began = nil, time.Now()
+	if last {
+		return nil
+	}
+	return k.spawn()
 }
 
 // again starts a server in the place of one that ended.

@@ -1,13 +1,13 @@
 package importer
 
 import (
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/disk"
@@ -23,7 +23,7 @@ import (
 // Ref is where the content of a drive lies, to be used in place. It is false
 // for what was compressed or cut into parts besides, and for a new empty disk.
 func (s *Source) Ref(d appliance.Disk) (media.Ref, bool) {
-	if d.File == "" || d.Remote || d.Compression != "" || d.Parts != 0 {
+	if s.passing || d.File == "" || d.Remote || d.Compression != "" || d.Parts != 0 || d.Encryption != "" {
 		return media.Ref{}, false
 	}
 	ref := media.Ref{Path: s.absolute(d.File), Snapshot: d.Snapshot}
@@ -41,31 +41,20 @@ func (s *Source) absolute(name string) string {
 	return filepath.Join(s.base, filepath.FromSlash(name))
 }
 
-// isAllowed tells whether an absolute path is in one of the directories that
-// the user allows, links followed.
+// isAllowed tells whether a path is in one of the directories that the user
+// allows.
 func (s *Source) isAllowed(path string) bool {
-	real, err := filepath.EvalSymlinks(path)
-	if err != nil {
-		real = filepath.Clean(path)
-	}
-	for _, dir := range s.allowed {
-		if dir, err = filepath.EvalSymlinks(dir); err != nil {
-			continue
-		}
-		if inside, err := filepath.Rel(dir, real); err == nil && filepath.IsLocal(inside) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.allowed, func(dir string) bool { return within(dir, path) })
 }
 
 // check refuses content that cannot be had.
 func (s *Source) check(d appliance.Disk) error {
 	switch {
 	case d.Remote:
-		return problem.New(api.KindRefused, "fetch it yourself, put it beside the description, and name it there",
-			"import %s: its disk lies elsewhere, at %s", s.path, d.File)
-	case d.Encryption != "":
+		return s.checkRemote(d)
+	case d.Encryption != "" && s.verify != nil && s.ciphers[d.Encryption] == nil:
+		return errEncrypted(s.path, d.File)
+	case d.Encryption != "" && s.verify == nil:
 		return problem.New(api.KindUnsupported, "decrypt it with the program that encrypted it", "import %s: %s is encrypted", s.path, d.File)
 	case filepath.IsAbs(d.File):
 		if s.isAllowed(d.File) && d.Compression == "" && d.Parts == 0 {
@@ -74,24 +63,43 @@ func (s *Source) check(d appliance.Disk) error {
 		return problem.New(api.KindRefused, "allow it with --allow "+filepath.Dir(d.File)+", or put the file beside the description",
 			"import %s: its disk %s lies elsewhere", s.path, d.File)
 	case !filepath.IsLocal(filepath.FromSlash(d.File)):
-		return problem.New(api.KindRefused, "put the file beside the description", "import %s: its disk %q is outside", s.path, d.File)
+		return problem.New(api.KindRefused, "put the file beside the description, and name it there without the folders",
+			"import %s: its disk %q is outside of the description's folder", s.path, d.File)
 	case s.root != nil && !within(s.base, s.absolute(d.File)):
 		return problem.New(api.KindRefused, "put the file itself beside the description", "import %s: its disk %s is a link that leads out", s.path, d.File)
+	}
+	return s.there(d)
+}
+
+// there refuses a file that a description names and that there is not.
+func (s *Source) there(d appliance.Disk) error {
+	name := d.File
+	if d.Parts != 0 {
+		name = part(name, 0)
+	}
+	switch {
+	case s.members != nil && s.members.Member(name) == nil:
+		return problem.New(api.KindUnreadable, "it may be a part of what was exported: get the whole of it", "import %s: its disk %s is not in it", s.path, name)
+	case s.root != nil && !exists(s.absolute(name)):
+		return problem.New(api.KindUnreadable, "put it beside the description", "import %s: its disk %s is not there", s.path, name)
+	case d.Parts != 0 && (s.members != nil || s.root != nil):
+		return s.allParts(d)
 	}
 	return nil
 }
 
-// within tells whether a path is in a directory or below it, links followed.
-// One that leads nowhere is.
+// within tells whether a path is in a directory or below it, links followed as
+// far as they lead anywhere.
 func within(dir, path string) bool {
-	real, err := filepath.EvalSymlinks(path)
+	realDir, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return true
-	}
-	if dir, err = filepath.EvalSymlinks(dir); err != nil {
 		return false
 	}
-	inside, err := filepath.Rel(dir, real)
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil { // nothing is there: opening it will say so
+		realDir, real = filepath.Clean(dir), filepath.Clean(path)
+	}
+	inside, err := filepath.Rel(realDir, real)
 	return err == nil && filepath.IsLocal(inside)
 }
 
@@ -114,7 +122,8 @@ func (s *Source) Look(ctx context.Context, d appliance.Disk, scratch string) (fo
 		return "", 0, err
 	}
 	info := disk.Describe(img)
-	return info.Format, img.Size(), img.Close()
+	err = media.Intact(ctx, "import "+s.path+": its disk "+d.File, img)
+	return info.Format, img.Size(), errors.Join(err, img.Close())
 }
 
 // Image opens the content of a drive for reading, with all that it stands on.
@@ -137,20 +146,14 @@ func (s *Source) Image(ctx context.Context, d appliance.Disk, scratch string) (d
 
 // assemble puts together what is cut into parts or compressed.
 func (s *Source) assemble(ctx context.Context, d appliance.Disk, scratch string) (disk.Image, error) {
-	content, err := s.read(d)
+	content, err := s.read(ctx, d)
 	if err != nil {
 		return nil, err
 	}
 	defer content.Close() //nolint:errcheck // it was only read
-	var r io.Reader = contextReader{ctx, content}
-	switch d.Compression {
-	case "":
-	case "gzip":
-		if r, err = gzip.NewReader(r); err != nil {
-			return nil, err
-		}
-	default:
-		return nil, fmt.Errorf("it is compressed by %q, which is not understood", d.Compression)
+	r, _, err := unwrap(d, contextReader{ctx, content}, -1, s.ciphers[d.Encryption])
+	if err != nil {
+		return nil, err
 	}
 	stage := hostfs.NewStage(hostfs.Everywhere())
 	defer stage.Abort()
@@ -158,12 +161,7 @@ func (s *Source) assemble(ctx context.Context, d appliance.Disk, scratch string)
 	if err != nil {
 		return nil, err
 	}
-	limit := bound(d)
-	n, err := diskfile.Pour(file, io.LimitReader(r, limit+1))
-	if err == nil && n > limit {
-		err = fmt.Errorf("there is more of it than the %d bytes that such a disk can take", limit)
-	}
-	if err != nil {
+	if _, err := diskfile.Pour(file, &limited{r: r, most: bound(d)}); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
 	img, err := disk.OpenFile(file, filepath.Base(d.File), disk.Options{FS: disk.NoFS{}, Formats: formats.All()})
@@ -187,68 +185,35 @@ func bound(d appliance.Disk) int64 {
 	return d.Size + d.Size/8 + slack
 }
 
-// maxParts bounds the parts of a disk: they are numbered with nine digits, and
-// each costs an opening.
-const maxParts = 1 << 20
-
 // read reads a file, or its parts one after another.
-func (s *Source) read(d appliance.Disk) (io.ReadCloser, error) {
-	if d.Parts == 0 {
+func (s *Source) read(ctx context.Context, d appliance.Disk) (io.ReadCloser, error) {
+	switch {
+	case d.Remote:
+		return s.fetch(ctx, d)
+	case d.Parts == 0:
 		return s.file(d.File)
 	}
-	return &parts{open: func(n int) (io.ReadCloser, error) { return s.file(fmt.Sprintf("%s.%09d", d.File, n)) }}, nil
+	return &parts{open: func(n int) (io.ReadCloser, error) { return s.file(part(d.File, n)) }}, nil
 }
 
-// parts reads the parts of a file until there is no further one.
-type parts struct {
-	open func(int) (io.ReadCloser, error)
-	next int
-	now  io.ReadCloser
-}
-
-// Read reads on, into the next part where one ends.
-func (p *parts) Read(b []byte) (int, error) {
-	for {
-		if p.now == nil {
-			part, err := p.open(p.next)
-			switch {
-			case errors.Is(err, os.ErrNotExist) && p.next > 0:
-				return 0, io.EOF
-			case err != nil:
-				return 0, err
-			case p.next == maxParts:
-				return 0, fmt.Errorf("it is cut into more than %d parts", maxParts)
-			}
-			p.now = part
-			p.next++
-		}
-		n, err := p.now.Read(b)
-		if n > 0 || err == nil {
-			return n, nil //nolint:nilerr // an error comes again with the next call
-		}
-		if !errors.Is(err, io.EOF) {
-			return 0, err
-		}
-		if err := p.Close(); err != nil {
-			return 0, err
-		}
+// regular opens a regular file of the folder: opening a pipe would wait for who
+// writes it.
+func (s *Source) regular(name string) (*os.File, error) {
+	name = filepath.FromSlash(name)
+	info, err := s.root.Stat(name)
+	if err != nil {
+		return nil, err
 	}
-}
-
-// Close closes the part that is open.
-func (p *parts) Close() error {
-	if p.now == nil {
-		return nil
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is no regular file")
 	}
-	err := p.now.Close()
-	p.now = nil
-	return err
+	return s.root.Open(name)
 }
 
 // file opens a file of the source.
 func (s *Source) file(name string) (io.ReadCloser, error) {
 	if s.root != nil {
-		return s.root.Open(filepath.FromSlash(name))
+		return s.regular(name)
 	}
 	if s.members == nil {
 		return nil, errNoMember(name)
@@ -264,6 +229,8 @@ func (s *Source) file(name string) (io.ReadCloser, error) {
 type archiveOf interface {
 	// Member finds a member by its name; nil if there is none.
 	Member(name string) *ova.Entry
+	// Members are all, in the order of the archive.
+	Members() []ova.Entry
 	// Content reads a member in place.
 	Content(e *ova.Entry) *io.SectionReader
 }

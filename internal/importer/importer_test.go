@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/panalvm/panal/api"
@@ -129,6 +130,14 @@ func TestContentIsFoundHoweverItIsKept(t *testing.T) {
 // export is an XVA with one disk.
 func export(t *testing.T) string {
 	t.Helper()
+	disk := content + strings.Repeat("\x00", 1<<20-len(content))
+	sum := sha1.Sum([]byte(disk)) //nolint:gosec // the format's
+	return exportOf(t, len(content), "Ref:2/00000000", disk, "Ref:2/00000000.checksum", hex.EncodeToString(sum[:]))
+}
+
+// exportOf is an XVA with one disk of a size, and members behind its description.
+func exportOf(t *testing.T, size int, members ...string) string {
+	t.Helper()
 	object := func(class, id, fields string) string {
 		return "<value><struct><member><name>class</name><value>" + class + "</value></member><member><name>id</name><value>" + id +
 			"</value></member><member><name>snapshot</name><value><struct>" + fields + "</struct></value></member></struct></value>"
@@ -136,13 +145,10 @@ func export(t *testing.T) string {
 	field := func(name, text string) string {
 		return "<member><name>" + name + "</name><value>" + text + "</value></member>"
 	}
-	disk := content + strings.Repeat("\x00", 1<<20-len(content))
-	sum := sha1.Sum([]byte(disk)) //nolint:gosec // the format's
-	return archive(t, "ova.xml", "<value><struct><member><name>objects</name><value><array><data>"+
-		object("VM", "Ref:0", field("name_label", "xen"))+
-		object("VBD", "Ref:1", field("VM", "Ref:0")+field("VDI", "Ref:2")+field("userdevice", "0")+field("type", "Disk"))+
-		object("VDI", "Ref:2", field("virtual_size", fmt.Sprint(len(content))))+"</data></array></value></member></struct></value>",
-		"Ref:2/00000000", disk, "Ref:2/00000000.checksum", hex.EncodeToString(sum[:]))
+	return archive(t, append([]string{"ova.xml", "<value><struct><member><name>objects</name><value><array><data>" +
+		object("VM", "Ref:0", field("name_label", "xen")) +
+		object("VBD", "Ref:1", field("VM", "Ref:0")+field("VDI", "Ref:2")+field("userdevice", "0")+field("type", "Disk")) +
+		object("VDI", "Ref:2", field("virtual_size", fmt.Sprint(size))) + "</data></array></value></member></struct></value>"}, members...)...)
 }
 
 func TestAnExportOfXenServerIsRead(t *testing.T) {
@@ -176,17 +182,57 @@ func TestWhatIsInNoDescriptionIsRefused(t *testing.T) {
 	}
 }
 
+func TestAPipeIsNotWaitedFor(t *testing.T) {
+	for _, name := range []string{"a.ovf", "a.vmx", "a.ova", "a.xva", "a.xml"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := importer.Open(path, appliance.Choices{}); err == nil || !strings.Contains(err.Error(), "neither a file") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	dir := folder(t, "a.ovf", descriptor(`ovf:href="d.img"`, len(content)), "d.img", content)
+	if err := syscall.Mkfifo(filepath.Join(dir, "a.mf"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := importer.Open(dir, appliance.Choices{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Verify(context.Background(), importer.Trust{}); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestContentThatCannotBeHadIsRefused(t *testing.T) {
 	bomb := zipped(t, strings.Repeat("\x00", 200<<20))
 	for name, c := range map[string]struct {
 		files []string
 		want  string
 	}{
-		"outside":     {[]string{"a.ovf", descriptor(`ovf:href="../secret.img"`, 512), "x", ""}, "is outside"},
-		"elsewhere":   {[]string{"a.ovf", descriptor(`ovf:href="http://example.org/d.img"`, 512)}, "lies elsewhere, at http://example.org/d.img"},
-		"missing":     {[]string{"a.ovf", descriptor(`ovf:href="d.img"`, 512)}, "d.img"},
-		"no gzip":     {[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:compression="gzip"`, 512), "d.img", "hello"}, "gzip"},
-		"other zip":   {[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:compression="xz"`, 512), "d.img", "hello"}, `compressed by "xz"`},
+		"outside":   {[]string{"a.ovf", descriptor(`ovf:href="../secret.img"`, 512), "x", ""}, "is outside"},
+		"elsewhere": {[]string{"a.ovf", descriptor(`ovf:href="http://example.org/d.img"`, 512)}, "lies elsewhere, at http://example.org/d.img"},
+		"missing":   {[]string{"a.ovf", descriptor(`ovf:href="d.img"`, 512)}, "d.img"},
+		"no gzip":   {[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:compression="gzip"`, 512), "d.img", "hello"}, "gzip"},
+		"other zip": {[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:compression="xz"`, 512), "d.img", "hello"}, `compressed by "xz"`},
+		"part gone": {
+			[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:chunkSize="512"`, 2048), "d.img.000000000", content[:512], "d.img.000000002", content[:512]},
+			"its part d.img.000000001 is not there",
+		},
+		"part short": {
+			[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:chunkSize="512"`, 1024), "d.img.000000000", content[:500], "d.img.000000001", content[:512]},
+			"its part d.img.000000000 has 500 bytes, and the description says 512",
+		},
+		"end gone": {
+			[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:chunkSize="512" ovf:size="1536"`, 1536), "d.img.000000000", content[:512], "d.img.000000001", content[:512]},
+			"1024 bytes together, and the description says 1536: d.img.000000002 is not there",
+		},
+		"part gone in an archive": {
+			[]string{"a.ova", archive(t, "a.ovf", descriptor(`ovf:href="d.img" ovf:chunkSize="512"`, 2048), "d.img.000000000", content[:512], "d.img.000000003", content[:512])},
+			"its part d.img.000000001 is not there",
+		},
 		"endless zip": {[]string{"a.ovf", descriptor(`ovf:href="d.img" ovf:compression="gzip"`, 512), "d.img", bomb}, "there is more of it than"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -278,5 +324,19 @@ func TestACancelEndsAVerification(t *testing.T) {
 	}
 	if _, err := s.Verify(context.Background(), importer.Trust{}); err == nil || !strings.Contains(err.Error(), "d.img") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestStatesAreNoDisks refuses what lies beside disks and has a disk's length, where nothing in it says that it is one.
+func TestStatesAreNoDisks(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"a.VMRS", "a.vmem", "a.vmss", "a.sav", "a.nvram"} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, make([]byte, 4096), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := importer.Open(path, appliance.Choices{}); err == nil || !strings.Contains(err.Error(), "and no disk") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -1,8 +1,8 @@
 package importer
 
 import (
-	"cmp"
 	"context"
+	"crypto/sha256"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,11 +10,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/envelope"
+	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/ovf"
 	"github.com/panalvm/panal/ovf/ova"
 )
@@ -22,11 +25,32 @@ import (
 // Trust is what signatures are judged by: the certificates of authorities.
 type Trust struct {
 	Roots *x509.CertPool // nil for the system's
+	// Required refuses what is not signed by one whom they vouch for.
+	Required bool
+}
+
+// withRoots is t with the system's authorities where it has none.
+func (t Trust) withRoots() Trust {
+	if t.Roots == nil {
+		if roots, err := x509.SystemCertPool(); err == nil {
+			t.Roots = roots
+		}
+	}
+	return t
+}
+
+// demand refuses what is not signed as it must be.
+func (t Trust) demand(label string, known Integrity) error {
+	if !t.Required || known.Trusted {
+		return nil
+	}
+	return problem.New(api.KindRefused, "ask who made it for a signature that they vouch for, or leave --trust out", "import %s: %s", label, known.Text)
 }
 
 // Integrity is what is known of a package's manifest and signature.
 type Integrity struct {
 	Text     string   // in words, for the user
+	Trusted  bool     // it is signed by one whom an authority vouches for
 	Findings []string // what is not as it should be, and no reason to refuse
 }
 
@@ -36,20 +60,21 @@ const noManifest = "it has no manifest: nothing tells whether it is whole"
 // Verify computes the digests of all that a manifest mentions. It fails when
 // something is not what the manifest or the signature says.
 func (s *Source) Verify(ctx context.Context, t Trust) (Integrity, error) {
-	if s.verify == nil {
-		return Integrity{Text: cmp.Or(s.unsigned, noManifest)}, nil
-	}
-	if t.Roots == nil {
-		if roots, err := x509.SystemCertPool(); err == nil {
-			t.Roots = roots
+	result := Integrity{Text: noManifest}
+	if s.verify != nil {
+		var err error
+		if result, err = s.verify(ctx, t.withRoots()); err != nil {
+			if wrong, ok := errors.AsType[*ovf.MismatchError](err); ok {
+				s.mismatch = wrong.File
+			}
+			return result, explain(s.path, err)
 		}
 	}
-	result, err := s.verify(ctx, t)
-	if err != nil {
-		return result, explain(s.path, err)
-	}
-	return result, nil
+	return result, t.demand(s.path, result)
 }
+
+// Mismatch is the file that Verify found to be another than the manifest says; "" if it found none.
+func (s *Source) Mismatch() string { return s.mismatch }
 
 // envelope reads an OVF in a folder.
 func (s *Source) envelope(choices appliance.Choices) error {
@@ -61,13 +86,11 @@ func (s *Source) envelope(choices appliance.Choices) error {
 	if err != nil {
 		return err
 	}
-	env, err := ovf.Parse(strings.NewReader(string(data)))
+	env, err := s.readEnvelope(strings.NewReader(string(data)), choices)
 	if err != nil {
 		return err
 	}
-	if s.Appliance, err = envelope.Read(env, choices); err != nil {
-		return err
-	}
+	s.refer(filepath.Base(s.path), env)
 	s.verify = s.verifyFolder
 	return nil
 }
@@ -110,22 +133,41 @@ func (s *Source) archive(choices appliance.Choices) error {
 	if err != nil {
 		return err
 	}
-	env, err := a.Envelope()
+	env, err := s.readEnvelope(a.Content(descriptorOf(a)), choices)
 	if err != nil {
 		return err
 	}
-	if s.Appliance, err = envelope.Read(env, choices); err != nil {
-		return err
-	}
 	s.base, s.members = s.path, a
+	s.refer("", env)
 	s.verify = func(ctx context.Context, t Trust) (Integrity, error) {
-		report, err := a.Verify(ctx, ova.Trust{Roots: t.Roots})
+		report, err := a.Verify(ctx, ova.Trust{Roots: t.Roots, Elsewhere: s.elsewhere})
 		if err != nil {
 			return Integrity{}, err
 		}
-		return integrity(report), nil
+		return integrity(report), s.complete(report.Unlisted, report.Signer != nil)
 	}
 	return nil
+}
+
+// descriptorOf is the descriptor of an archive, which always has one.
+func descriptorOf(a *ova.Archive) *ova.Entry {
+	all := a.Members()
+	return &all[slices.IndexFunc(all, func(e ova.Entry) bool { return e.Kind == ova.Descriptor })]
+}
+
+// readEnvelope reads a descriptor, and what decrypts the files.
+func (s *Source) readEnvelope(r io.Reader, choices appliance.Choices) (*ovf.Envelope, error) {
+	sum := sha256.New()
+	env, ciphers, err := readEnvelope(io.TeeReader(r, sum), s.path, s.passphrase)
+	s.described = sum.Sum(nil)
+	if err != nil {
+		return nil, err
+	}
+	if s.Appliance, err = envelope.Read(env, choices); err != nil {
+		return nil, err
+	}
+	s.ciphers = ciphers
+	return env, markEncrypted(s.Appliance, env)
 }
 
 // signed says who signed, and whether that counts.
@@ -146,6 +188,7 @@ func integrity(r *ova.Report) Integrity {
 		out.Text = fmt.Sprintf("%d files are what the manifest says; it is not signed", len(r.Verified))
 	default:
 		out.Text = fmt.Sprintf("%d files are what the manifest says; %s", len(r.Verified), signed(r.Signer))
+		out.Trusted = r.Signer.Distrust == nil
 	}
 	for _, name := range r.Unlisted {
 		out.Findings = append(out.Findings, fmt.Sprintf("the manifest does not mention %s", name))
@@ -162,6 +205,9 @@ func (s *Source) verifyFolder(ctx context.Context, t Trust) (Integrity, error) {
 	stem := strings.TrimSuffix(filepath.Base(s.path), filepath.Ext(s.path))
 	manifest, err := s.small(stem + ".mf")
 	if errors.Is(err, os.ErrNotExist) {
+		if _, err := s.small(stem + ".cert"); !errors.Is(err, os.ErrNotExist) {
+			return Integrity{}, fmt.Errorf("there is the certificate %s.cert and no manifest %s.mf that it could be of: nothing tells whether that is what was signed", stem, stem)
+		}
 		return Integrity{Text: noManifest}, nil
 	}
 	if err != nil {
@@ -177,6 +223,10 @@ func (s *Source) verifyFolder(ctx context.Context, t Trust) (Integrity, error) {
 		}
 	}
 	out := Integrity{Text: fmt.Sprintf("%d files are what the manifest says; it is not signed", len(parsed.Digests))}
+	unlisted := s.unlisted(parsed)
+	for _, name := range unlisted {
+		out.Findings = append(out.Findings, fmt.Sprintf("the manifest does not mention %s", name))
+	}
 	certificate, err := s.small(stem + ".cert")
 	if errors.Is(err, os.ErrNotExist) {
 		return out, nil
@@ -193,7 +243,8 @@ func (s *Source) verifyFolder(ctx context.Context, t Trust) (Integrity, error) {
 		return out, err
 	}
 	out.Text = fmt.Sprintf("%d files are what the manifest says; %s", len(parsed.Digests), signed(signer))
-	return out, nil
+	out.Trusted = signer.Distrust == nil
+	return out, s.complete(unlisted, true)
 }
 
 // small reads a manifest or certificate.
@@ -203,9 +254,12 @@ func (s *Source) small(name string) ([]byte, error) {
 
 // verifyFile computes one digest.
 func (s *Source) verifyFile(ctx context.Context, want ovf.Digest) error {
-	file, err := s.root.Open(filepath.FromSlash(path.Clean(want.File)))
+	if remote := s.remoteOf(want.File); remote != "" {
+		return s.verifyRemote(remote, want)
+	}
+	file, err := s.regular(path.Clean(want.File))
 	if err != nil {
-		return fmt.Errorf("the manifest names %s: %w", want.File, errors.Join(err))
+		return fmt.Errorf("the manifest names %s: %w", want.File, err)
 	}
 	defer file.Close()
 	hash := want.Algorithm.New()

@@ -1,28 +1,25 @@
 package importer
 
 import (
-	"archive/tar"
-	"bufio"
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
+	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/hostfs"
+	"github.com/panalvm/panal/disk/xva"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/xenxml"
+	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/ovf/ova"
 )
 
-// xenDescription is the first member of an XVA.
-const xenDescription = "ova.xml"
-
-// xva reads an export of XenServer or XCP-ng. Its digests are checked as the
-// disks are read.
+// xva reads an export of XenServer or XCP-ng.
 func (s *Source) xva(appliance.Choices) error {
-	data, err := xenDescriptionOf(s.path)
+	data, err := xenDescription(s.path)
 	if err != nil {
 		return err
 	}
@@ -30,60 +27,83 @@ func (s *Source) xva(appliance.Choices) error {
 		return err
 	}
 	s.base = s.path
-	s.unsigned = "its chunks have checksums, which are compared as they are read; it is not signed"
+	s.verify = s.verifyXVA
 	return nil
+}
+
+// verifyXVA compares all chunks with their checksums, as they would come through
+// a pipe: a disk that is used in place is not read before its machine starts.
+func (s *Source) verifyXVA(ctx context.Context, _ Trust) (Integrity, error) {
+	file, err := os.Open(s.path)
+	if err != nil {
+		return Integrity{}, err
+	}
+	defer file.Close()
+	plain, _, err := ova.Decompress(contextReader{ctx, file}, ova.Limits{})
+	if err != nil {
+		return Integrity{}, err
+	}
+	defer plain.Close()
+	reader, err := xva.NewReader(plain)
+	if err != nil {
+		return Integrity{}, err
+	}
+	all := &chunks{reader: reader}
+	for {
+		switch _, err := all.next(); {
+		case errors.Is(err, io.EOF):
+			return xenIntegrity(reader.Sums()), nil
+		case err != nil:
+			return Integrity{}, err
+		}
+	}
+}
+
+// Whole refuses an image of the source's of which the end is missing, where
+// nothing else would tell: XenServer leaves zeros out of its exports, but never a
+// disk's last chunk. It is cheap when the image has been read.
+func (s *Source) Whole(img disk.Image) error {
+	if s.Appliance.Kind != appliance.KindXVA || img.Size() == 0 {
+		return nil
+	}
+	end, err := disk.MapAt(img, img.Size()-1, 1)
+	if err == nil && end.State != disk.Data {
+		return problem.New(api.KindUnreadable, "export the machine again", "import %s: the last chunk of the disk is missing: the export was cut short", s.path)
+	}
+	return err
 }
 
 // isXVA tells whether a file is an export of XenServer's.
 func isXVA(name string) bool {
-	_, err := xenDescriptionOf(name)
+	_, err := xenDescription(name)
 	return err == nil
 }
 
-// xenDescriptionOf reads the description of an XVA, compressed or not.
-func xenDescriptionOf(name string) ([]byte, error) {
-	file, err := os.Open(name)
+// xenDescription reads the description of an XVA, compressed or not.
+func xenDescription(name string) (text []byte, err error) {
+	opened, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	plain, done, err := decompressed(file)
+	file, err := hostfs.Of(opened, false)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, opened.Close())
 	}
-	defer done()
-	members := tar.NewReader(plain)
-	header, err := members.Next()
-	if err != nil {
-		return nil, fmt.Errorf("it is no archive: %w", err)
-	}
-	if header.Name != xenDescription {
-		return nil, fmt.Errorf("the archive begins with %.60q, and not with %s", header.Name, xenDescription)
-	}
-	data, err := io.ReadAll(io.LimitReader(members, appliance.MaxDescription+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > appliance.MaxDescription {
-		return nil, errors.New("its " + xenDescription + " is longer than any description")
-	}
-	return data, nil
+	defer func() { err = errors.Join(err, file.Close()) }()
+	return xva.Description(file)
 }
 
-// decompressed reads a stream that may be compressed by gzip or zstd.
-func decompressed(r io.Reader) (io.Reader, func(), error) {
-	b := bufio.NewReader(r)
-	head, _ := b.Peek(4) // a shorter one is no archive
-	switch {
-	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(b)
-		return z, func() {}, err
-	case bytes.Equal(head, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(256<<20))
-		if err != nil {
-			return nil, nil, err
-		}
-		return z, z.Close, nil
+// xenIntegrity is what is known of an XVA of which all chunks were read.
+func xenIntegrity(sums xva.Sums) Integrity {
+	switch sums.Without {
+	case 0:
+		return Integrity{Text: fmt.Sprintf("%d chunks are what their checksums say; it is not signed", sums.Chunks)}
+	case sums.Chunks:
+		return Integrity{Text: "its chunks have no checksums: nothing tells whether they are what was exported"}
 	}
-	return b, func() {}, nil
+	return Integrity{
+		Text: fmt.Sprintf("%d of its %d chunks are what their checksums say; it is not signed", sums.Chunks-sums.Without, sums.Chunks),
+		Findings: []string{fmt.Sprintf("%d of its %d chunks have no checksum, the first is %s: nothing tells whether they are what was exported",
+			sums.Without, sums.Chunks, sums.First)},
+	}
 }

@@ -50,11 +50,15 @@ func (inv *Inventory) load(ctx context.Context) (state.Revision, error) {
 	} else if err != nil {
 		return 0, fmt.Errorf("read the machines: %w", err)
 	}
-	summaries := make([]api.Summary, 0, len(objects))
+	summaries, used, scheduled := make([]api.Summary, 0, len(objects)), newUses(), map[string]Scheduled{}
 	for _, object := range objects {
+		used.add(object.Value.Machine)
+		if s := scheduledOf(object.Value.Machine); s.Schedule != (api.SnapshotSchedule{}) {
+			scheduled[object.Key] = s
+		}
 		summaries = append(summaries, machine.Summarize(AsMachine(object)))
 	}
-	inv.list.replace(summaries, at)
+	inv.list.replace(summaries, used, scheduled, at)
 	return at, nil
 }
 

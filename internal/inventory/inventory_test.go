@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -169,5 +170,103 @@ func TestRecordsThatCannotBeReadHideNoOthers(t *testing.T) {
 	defer again.Close()
 	if got := names(t, again); !slices.Equal(got, []string{"web"}) {
 		t.Errorf("listed at the start are %v", got)
+	}
+}
+
+// What a machine stands on only in a snapshot has it for a user all the same.
+func TestSnapshotsUseImages(t *testing.T) {
+	inv, store := open(t)
+	clone := record("u1", "clone")
+	clone.Snapshots = []api.Snapshot{{ID: "aaaaaaaa", Sources: []string{"/machines/golden/disks/disk0.qcow2"}}}
+	if err := create(inv, store, clone); err != nil {
+		t.Fatal(err)
+	}
+	if users, err := inv.UsersOf(t.Context(), "/machines/golden/disks/disk0.qcow2"); err != nil || !slices.Equal(users, []string{"u1"}) {
+		t.Errorf("users are %v, %v", users, err)
+	}
+	if used, err := inv.UsersBelow(t.Context(), "/machines/golden"); err != nil || len(used) != 1 {
+		t.Errorf("used are %v, %v", used, err)
+	}
+	_, err := inv.Modify(t.Context(), "u1", func(r *Record) error { r.Snapshots = nil; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if used, err := inv.UsersBelow(t.Context(), "/machines/golden"); err != nil || len(used) != 0 {
+		t.Errorf("without the snapshot, used are %v, %v", used, err)
+	}
+}
+
+// Schedules are told of when they are set, attended to and taken away, and not
+// otherwise.
+func TestSchedulesAreToldOf(t *testing.T) {
+	inv, store := open(t)
+	if err := create(inv, store, record("u1", "web")); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		what   string
+		change func(*Record)
+		tells  bool
+		count  int
+	}{
+		{"renamed", func(r *Record) { r.Spec.Description = "x" }, false, 0},
+		{"set", func(r *Record) { r.Spec.Snapshots.Daily = 7 }, true, 1},
+		{"renamed", func(r *Record) { r.Spec.Description = "y" }, false, 1},
+		{"attended to", func(r *Record) { r.Status.Schedule = &api.Scheduled{Attended: time.Unix(1, 0)} }, true, 1},
+		{"taken away", func(r *Record) { r.Spec.Snapshots.Daily = 0 }, true, 0},
+	} {
+		_, changed, err := inv.Scheduled(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := inv.Modify(t.Context(), "u1", func(r *Record) error { step.change(r); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		scheduled, _, err := inv.Scheduled(t.Context())
+		if err != nil || len(scheduled) != step.count {
+			t.Errorf("%s: %v, %v", step.what, scheduled, err)
+		}
+		select {
+		case <-changed:
+			if !step.tells {
+				t.Errorf("%s: told of", step.what)
+			}
+		default:
+			if step.tells {
+				t.Errorf("%s: not told of", step.what)
+			}
+		}
+	}
+}
+
+// Why disks could not be drawn in outlives the runs of a machine, whose status begins anew,
+// and is told for as long as something is to be drawn in.
+func TestStreamsThatFailedAreToldOf(t *testing.T) {
+	inv, store := open(t)
+	r := record("u1", "web")
+	r.Spec.Drives = []api.Drive{{Name: "disk0", Mode: api.Overlay, Source: "/old.vdi"}}
+	r.StreamFailed = "the source has gone"
+	if err := create(inv, store, r); err != nil {
+		t.Fatal(err)
+	}
+	told := func() []string {
+		object, err := inv.Get(t.Context(), "u1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return AsMachine(object).Status.Warnings
+	}
+	modify := func(change func(*Record)) {
+		if _, err := inv.Modify(t.Context(), "u1", func(r *Record) error { change(r); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	modify(func(r *Record) { r.Status = api.Status{State: api.StateRunning, Warnings: []string{"of this run"}} })
+	if got, want := told(), []string{"of this run", streamWarning + "the source has gone"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, not %q", got, want)
+	}
+	modify(func(r *Record) { r.Spec.Drives[0].Mode, r.Spec.Drives[0].Source = api.Own, "" })
+	if got := told(); !slices.Equal(got, []string{"of this run"}) {
+		t.Errorf("told of what is its own by now: %q", got)
 	}
 }

@@ -18,14 +18,18 @@ type list struct {
 	mu       sync.Mutex // guards what follows
 	rows     []api.Summary
 	names    map[string]string // UUID to name, to find a row by UUID
+	uses     uses
+	clocks   clocks
 	at       state.Revision
 	err      error         // why the list is no longer kept up to date
 	advanced chan struct{} // closed, and made anew, when at or err changes
 }
 
-func (l *list) replace(rows []api.Summary, at state.Revision) {
+func (l *list) replace(rows []api.Summary, used uses, scheduled map[string]Scheduled, at state.Revision) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.uses = used
+	l.clocks.replace(scheduled)
 	slices.SortFunc(rows, byName)
 	l.rows, l.names = rows, make(map[string]string, len(rows))
 	for _, row := range rows {
@@ -41,8 +45,11 @@ func (inv *Inventory) apply(change state.Change) {
 	defer l.mu.Unlock()
 	if uuid, found := strings.CutPrefix(change.Entry.Key, Prefix); found {
 		l.remove(uuid)
+		l.uses.forget(uuid)
 		if change.Kind == state.KindPut {
 			inv.insert(change.Entry)
+		} else {
+			l.clocks.note(uuid, Scheduled{})
 		}
 	}
 	if change.Last {
@@ -62,6 +69,8 @@ func (inv *Inventory) insert(entry state.Entry) {
 	at, _ := slices.BinarySearchFunc(l.rows, row, byName)
 	l.rows = slices.Insert(l.rows, at, row)
 	l.names[row.UUID] = row.Name
+	l.uses.add(object.Value.Machine)
+	l.clocks.note(row.UUID, scheduledOf(object.Value.Machine))
 }
 
 // remove drops the row of a machine, if there is one; l.mu is held.

@@ -40,6 +40,14 @@ func (a *assigner) assign(assignment string) {
 		a.fail(clip(assignment), "is not key=value")
 		return
 	}
+	if (key == "cpus" || key == "cpu.count") && strings.TrimSpace(value) == "0" {
+		a.fail(key, "is 0; CPU 0 is always there, so it must be at least 1 (leave the value empty for as many as there can be)")
+		return
+	}
+	if least := leastOf(key); least != "" && isZero(value) {
+		a.fail(key, "is 0; it must be "+least+" (leave the value empty to take it away)")
+		return
+	}
 	if shorthand, known := shorthandNamed(key); known {
 		if err := shorthand.apply(a, value); err != nil {
 			a.fail(key, err.Error())
@@ -58,15 +66,43 @@ func (a *assigner) assign(assignment string) {
 	}
 }
 
+// isZero tells whether a value is none at all, in whatever unit; an empty one takes a setting away.
+func isZero(value string) bool {
+	size, err := api.ParseSize(strings.TrimSpace(value))
+	return err == nil && size == 0
+}
+
+// leastOf is the range of a number that is not there when it is 0; empty for other keys.
+func leastOf(key string) string {
+	switch strings.ToLower(key) {
+	case "cpu.cap", "cap":
+		return "1 to 100"
+	case "cpu.shares", "memory.shares":
+		return "1 to 10000"
+	case "memory", "memory.size", "memory.start", "memory.maximum":
+		return leastMemory.String() + " or more"
+	case "memory.limit":
+		return "what the machine keeps, or more"
+	case "memory.swap":
+		return "1M or more, and memory.reclaim=off has nothing moved out"
+	}
+	return ""
+}
+
 func (a *assigner) fail(field, message string) {
 	a.errors = append(a.errors, api.FieldError{Field: field, Message: message})
 }
 
 // parsePath splits drives[0].serial and drives.disk0.serial into steps. What
-// follows "labels." is one step, dots and all.
+// follows "labels." or the like is one step, dots and all.
 func parsePath(key string) ([]string, error) {
 	if name, found := strings.CutPrefix(key, "labels."); found {
 		return []string{"labels", name}, nil
+	}
+	for _, prefix := range []string{"properties.", "environment.properties."} {
+		if name, found := strings.CutPrefix(key, prefix); found && name != "" {
+			return []string{"environment", "properties", name}, nil
+		}
 	}
 	steps := strings.Split(strings.NewReplacer("[", ".", "]", "").Replace(key), ".")
 	for _, step := range steps {

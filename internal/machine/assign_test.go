@@ -25,8 +25,16 @@ func TestAssign(t *testing.T) {
 		{"cpus=4 cpu.sockets=2", func(s *api.Spec) { s.CPU = api.CPU{Count: 4, Maximum: 4, Sockets: 2, Cores: 2, Threads: 1} }},
 		{"cpu.sockets=2 cpu.cores=4 cpu.threads=2", func(s *api.Spec) { s.CPU = api.CPU{Count: 16, Maximum: 16, Sockets: 2, Cores: 4, Threads: 2} }},
 		{"cpu.threads=2", func(s *api.Spec) { s.CPU.Threads, s.CPU.Cores = 2, 1 }},
-		{"cpus=1", func(s *api.Spec) { s.CPU.Count, s.CPU.Maximum, s.CPU.Cores = 1, 1, 1 }},
-		{"memory=4G", func(s *api.Spec) { s.Memory.Size = 4 * api.GiB }},
+		{"cpus=1", func(s *api.Spec) { s.CPU.Count = 1 }},
+		{"cpus=1 cpu.maximum=", func(s *api.Spec) { s.CPU.Count, s.CPU.Maximum, s.CPU.Cores = 1, 1, 1 }},
+		{"memory=4G", func(s *api.Spec) { s.Memory = api.Memory{Size: 4 * api.GiB, Maximum: 4 * api.GiB, Start: 4 * api.GiB} }},
+		{"memory=1G..4G", func(s *api.Spec) { s.Memory.Minimum, s.Memory.Maximum = api.GiB, 4*api.GiB }},
+		{"memory=3G..4G", func(s *api.Spec) {
+			s.Memory = api.Memory{Size: 3 * api.GiB, Start: 3 * api.GiB, Minimum: 3 * api.GiB, Maximum: 4 * api.GiB}
+		}},
+		{"memory.maximum=4G memory=3G", func(s *api.Spec) { s.Memory = api.Memory{Size: 3 * api.GiB, Start: 3 * api.GiB, Maximum: 4 * api.GiB} }},
+		{"memory.maximum=4G memory.start=1G", func(s *api.Spec) { s.Memory.Start, s.Memory.Maximum = api.GiB, 4*api.GiB }},
+		{"balloon=512M", func(s *api.Spec) { s.Memory.Balloon = 512 * api.MiB }},
 		{"memory=", func(s *api.Spec) {}},
 		{"labels.site.rack=b7", func(s *api.Spec) { s.Labels = map[string]string{"site.rack": "b7"} }},
 		{"labels.a=1 labels.a=", func(s *api.Spec) {}},
@@ -59,6 +67,9 @@ func TestAssign(t *testing.T) {
 		{"firmware=uefi firmware.secureBoot=true", func(s *api.Spec) { s.Firmware = api.Firmware{Type: api.UEFI, SecureBoot: true} }},
 		{"firmware=uefi-secure", func(s *api.Spec) { s.Firmware = api.Firmware{Type: api.UEFI, SecureBoot: true} }},
 		{"autostart=on autostart.delay=5", func(s *api.Spec) { s.Autostart = api.Autostart{Enabled: true, Delay: 5} }},
+		{"snapshots.hourly=24 snapshots.daily=7", func(s *api.Spec) { s.Snapshots = api.SnapshotSchedule{Hourly: 24, Daily: 7} }},
+		{"snapshots=weekly:4,monthly:12", func(s *api.Spec) { s.Snapshots = api.SnapshotSchedule{Weekly: 4, Monthly: 12} }},
+		{"snapshots=hourly:24 snapshots=none", func(s *api.Spec) {}},
 		{"restart=always", func(s *api.Spec) { s.Restart.Policy = api.RestartAlways }},
 		{"display=none", func(s *api.Spec) { s.Display.Type = "none" }},
 		{"display=none video=none display=vnc video=", func(s *api.Spec) {}},
@@ -156,6 +167,9 @@ func TestKeysAreTaken(t *testing.T) {
 		}
 		if key.Path == "firmware" {
 			value = "uefi"
+		}
+		if key.Path == "snapshots" {
+			value = "hourly:24,daily:7"
 		}
 		if key.Doc == "" && len(key.Values) == 0 {
 			t.Logf("%s (%s) has no words for its help", key.Path, key.Type)

@@ -31,6 +31,12 @@ func setLeaf(v reflect.Value, text string) error {
 		value, err := parseNumber(text)
 		v.SetInt(int64(value))
 		return err
+	case reflect.Float64:
+		value, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return fmt.Errorf("%q is not a number", clip(text))
+		}
+		v.SetFloat(value)
 	case reflect.Pointer:
 		return setPointer(v, text)
 	case reflect.Slice:

@@ -42,7 +42,7 @@ func Complete(spec api.Spec, host Defaults) api.Spec {
 	}
 	completeFirmware(&s)
 	s.CPU = completeCPU(s.CPU)
-	setDefault(&s.Memory.Size, DefaultMemory)
+	s.Memory = completeMemory(s.Memory)
 	completeStorage(&s)
 	completeAdapters(&s)
 	completeSerials(&s)
@@ -62,10 +62,13 @@ func Clone(spec api.Spec) api.Spec {
 	}
 	s.TPM = clonePointer(spec.TPM)
 	s.Kernel = clonePointer(spec.Kernel)
+	s.Environment = cloneEnvironment(spec.Environment)
 	s.Controllers = cloneList(spec.Controllers)
 	s.Drives = cloneList(spec.Drives)
 	for i := range s.Drives {
 		s.Drives[i].Port = clonePointer(s.Drives[i].Port)
+		s.Drives[i].AutoReset = clonePointer(s.Drives[i].AutoReset)
+		s.Drives[i].Under = cloneList(s.Drives[i].Under)
 	}
 	s.Adapters = slices.Clone(spec.Adapters)
 	for i := range s.Adapters {

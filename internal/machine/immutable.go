@@ -10,7 +10,7 @@ import (
 )
 
 // free are the fields that can change whatever the machine is doing.
-var free = []string{"name", "description", "labels", "autostart", "restart"}
+var free = []string{"name", "description", "labels", "autostart", "restart", "snapshots", "os"}
 
 // never are the fields that cannot change once the machine exists.
 var never = map[string]string{
@@ -20,8 +20,8 @@ var never = map[string]string{
 
 // Immutable says which differences between two complete specs a person may
 // not bring about in the machine's state: the identity never changes, the
-// hardware only while the machine is off, the images of drives only by
-// operations made for it.
+// hardware only while the machine is off but for the number of CPUs, the memory and the
+// limits of drives, the images of drives only by operations made for it.
 func Immutable(old, updated api.Spec, state api.State) []api.FieldError {
 	var errors []api.FieldError
 	before, after := reflect.ValueOf(Clone(old)), reflect.ValueOf(Clone(updated))
@@ -30,13 +30,45 @@ func Immutable(old, updated api.Spec, state api.State) []api.FieldError {
 		if reflect.DeepEqual(before.Field(i).Interface(), after.Field(i).Interface()) {
 			continue
 		}
-		if reason, fixed := never[name]; fixed {
+		inMemory := state == api.StateRunning || state == api.StatePaused
+		switch reason, fixed := never[name]; {
+		case fixed:
 			errors = append(errors, api.FieldError{Field: name, Message: reason})
-		} else if state != api.StateOff && !slices.Contains(free, name) {
+		case name == "drives" && inMemory:
+			errors = append(errors, changedDrives(old.Drives, updated.Drives, state)...)
+		case name == "cpu" && (inMemory || state == api.StateSaved):
+			errors = append(errors, changedCPU(old, updated, state)...)
+		case name == "memory" && inMemory:
+			errors = append(errors, changedMemory(old.Memory, updated.Memory, updated.OS, state)...)
+		case state != api.StateOff && !slices.Contains(free, name):
 			errors = append(errors, api.FieldError{Field: name, Message: whileOff(state)})
 		}
 	}
 	return append(errors, changedImages(old, updated)...)
+}
+
+// changedDrives finds changes of drives that a running machine does not take,
+// as it does those of limits.
+func changedDrives(old, updated []api.Drive, state api.State) []api.FieldError {
+	if len(old) != len(updated) {
+		return []api.FieldError{{Field: "drives", Message: whileOff(state) + "; `panal attach` and `panal detach` do it now, where the controller allows it"}}
+	}
+	var errors []api.FieldError
+	for i := range old {
+		before, after := reflect.ValueOf(withoutLimits(old[i])), reflect.ValueOf(withoutLimits(updated[i]))
+		for f := range before.NumField() {
+			if reflect.DeepEqual(before.Field(f).Interface(), after.Field(f).Interface()) {
+				continue
+			}
+			name := jsonName(before.Type().Field(f))
+			message := whileOff(state)
+			if name == "source" {
+				message += "; `panal insert` and `panal eject` change optical and floppy media now"
+			}
+			errors = append(errors, api.FieldError{Field: fmt.Sprintf("drives[%d].%s", i, name), Message: message})
+		}
+	}
+	return errors
 }
 
 func whileOff(state api.State) string {

@@ -61,7 +61,10 @@ func keysOf(key Key, t reflect.Type) []Key {
 	case t.Kind() == reflect.Struct:
 		return fieldKeys(key.Path, t)
 	case t.Kind() == reflect.Map:
-		key.Path, key.Type, key.Doc = key.Path+".NAME", "word", "a label of the user's own"
+		key.Path, key.Type = key.Path+".NAME", "word"
+		if key.Path == "labels.NAME" {
+			key.Doc = "a label of the user's own"
+		}
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Struct:
 		one := Key{Path: key.Path + ".NAME", Type: "word", Doc: "new adds one, none removes it", Values: []string{"new", "none"}}
 		return append([]Key{one}, fieldKeys(key.Path+".NAME", t.Elem())...)

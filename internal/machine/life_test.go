@@ -131,8 +131,8 @@ func TestImmutable(t *testing.T) {
 	}{
 		{"name=x description=y labels.a=b autostart=on restart=always", api.StateRunning, ""},
 		{"cpus=4 memory=8G", api.StateOff, ""},
-		{"cpus=4 memory=8G", api.StateSaved, "cpu memory"},
-		{"cpus=4 boot.menu=on", api.StateRunning, "cpu boot"},
+		{"cpus=4 memory=8G", api.StateSaved, "cpu.maximum cpu.cores cpu.count memory"},
+		{"cpus=4 boot.menu=on", api.StateRunning, "cpu.maximum cpu.cores boot"},
 		{"uuid=5f8a6bb2-0c3e-4b8e-9d6f-0d9f6f0a7c12 arch=aarch64", api.StateOff, "uuid architecture"},
 		{"drives.disk0.source=/other drives.disk0.size=1G", api.StateOff, "drives[0].size drives[0].source"},
 		{"drives.disk0.serial=x drives.b=new drives.b.size=1G", api.StateOff, ""},

@@ -13,20 +13,31 @@ type Operation string
 
 // The operations on a machine that exists.
 const (
-	OpStart      Operation = "start"
-	OpStop       Operation = "stop"
-	OpShutdown   Operation = "shutdown"
-	OpPause      Operation = "pause"
-	OpResume     Operation = "resume"
-	OpReset      Operation = "reset"
-	OpSave       Operation = "save"
-	OpDelete     Operation = "delete"
-	OpSet        Operation = "set"
-	OpRename     Operation = "rename"
-	OpExport     Operation = "export"
-	OpConsole    Operation = "console"
-	OpDisplay    Operation = "display"
-	OpScreenshot Operation = "screenshot"
+	OpStart    Operation = "start"
+	OpStop     Operation = "stop"
+	OpShutdown Operation = "shutdown"
+	OpPause    Operation = "pause"
+	OpResume   Operation = "resume"
+	OpReset    Operation = "reset"
+	OpSave     Operation = "save"
+	OpDelete   Operation = "delete"
+	OpSet      Operation = "set"
+	OpRename   Operation = "rename"
+	OpExport   Operation = "export"
+	OpClone    Operation = "clone"
+	// OpCloneRunning copies the disks of a machine whose guest is in memory.
+	OpCloneRunning Operation = "clone --running"
+	OpMove         Operation = "move"
+	OpSnapshot     Operation = "snapshot"
+	OpAttach       Operation = "attach"
+	OpDetach       Operation = "detach"
+	OpEject        Operation = "eject"
+	OpInsert       Operation = "insert"
+	OpStream       Operation = "stream"
+	OpCompact      Operation = "compact"
+	OpConsole      Operation = "console"
+	OpDisplay      Operation = "display"
+	OpScreenshot   Operation = "screenshot"
 )
 
 // StateError says that an operation is not possible in the state that the
@@ -50,25 +61,36 @@ func (e *StateError) Error() string {
 var (
 	withProcess = []api.State{api.StateStarting, api.StateRunning, api.StatePaused, api.StateStopping, api.StateSaving}
 	inMemory    = []api.State{api.StateRunning, api.StatePaused}
+	settled     = []api.State{api.StateOff, api.StateRunning, api.StatePaused}
 	anyState    = append([]api.State{api.StateOff, api.StateSaved}, withProcess...)
 )
 
 // possible says in which states each operation is possible.
 var possible = map[Operation][]api.State{
-	OpStart:      {api.StateOff, api.StateSaved},
-	OpStop:       {api.StateStarting, api.StateRunning, api.StatePaused, api.StateStopping, api.StateSaved},
-	OpShutdown:   {api.StateRunning},
-	OpPause:      {api.StateRunning},
-	OpResume:     {api.StatePaused},
-	OpReset:      inMemory,
-	OpSave:       inMemory,
-	OpDelete:     {api.StateOff, api.StateSaved},
-	OpSet:        anyState,
-	OpRename:     anyState,
-	OpExport:     {api.StateOff, api.StateSaved},
-	OpConsole:    withProcess,
-	OpDisplay:    withProcess,
-	OpScreenshot: inMemory,
+	OpStart:        {api.StateOff, api.StateSaved},
+	OpStop:         {api.StateStarting, api.StateRunning, api.StatePaused, api.StateStopping, api.StateSaved},
+	OpShutdown:     {api.StateRunning},
+	OpPause:        {api.StateRunning},
+	OpResume:       {api.StatePaused},
+	OpReset:        inMemory,
+	OpSave:         inMemory,
+	OpDelete:       {api.StateOff, api.StateSaved},
+	OpSet:          anyState,
+	OpRename:       anyState,
+	OpExport:       {api.StateOff, api.StateSaved, api.StateRunning, api.StatePaused},
+	OpClone:        {api.StateOff, api.StateSaved},
+	OpCloneRunning: inMemory,
+	OpMove:         {api.StateOff, api.StateSaved, api.StateRunning, api.StatePaused},
+	OpSnapshot:     {api.StateOff, api.StateSaved, api.StateRunning, api.StatePaused},
+	OpAttach:       settled,
+	OpDetach:       settled,
+	OpEject:        settled,
+	OpInsert:       settled,
+	OpStream:       {api.StateOff, api.StateSaved, api.StateRunning, api.StatePaused},
+	OpCompact:      {api.StateOff, api.StateSaved, api.StateRunning},
+	OpConsole:      withProcess,
+	OpDisplay:      withProcess,
+	OpScreenshot:   inMemory,
 }
 
 // Allowed returns nil when the operation is possible in the state, and a

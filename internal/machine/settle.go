@@ -6,6 +6,7 @@ import "github.com/panalvm/panal/api"
 // Complete finds it anew, unless it was set as well.
 func (a *assigner) settle(old api.Spec) {
 	a.settleCPU(old.CPU)
+	a.settleMemory(old.Memory)
 	for i := range a.spec.Drives {
 		field := "drives." + a.spec.Drives[i].Name + "."
 		if a.set[field+"controller"] && !a.set[field+"port"] {
@@ -20,15 +21,16 @@ func (a *assigner) settle(old api.Spec) {
 	}
 }
 
-// settleCPU lets the maximum follow the count where it did so before or must,
-// and the topology follow the maximum.
+// settleCPU lets the maximum follow the count where that goes beyond it, and the topology follow the maximum. A count
+// that is lowered leaves the maximum where it is: single CPUs are taken out and put in again in the spec of a machine that is off. Where
+// CPUs cannot be plugged in, the maximum is the count.
 func (a *assigner) settleCPU(old api.CPU) {
 	c := &a.spec.CPU
 	if *c == old {
 		return
 	}
 	topologySet := a.set["cpu.sockets"] || a.set["cpu.cores"] || a.set["cpu.threads"]
-	if !a.set["cpu.maximum"] && (a.set["cpu.count"] || topologySet) && (old.Maximum == old.Count || c.Count > c.Maximum) {
+	if !a.set["cpu.maximum"] && (a.set["cpu.count"] || topologySet) && (c.Count > c.Maximum || old.Maximum == old.Count && (topologySet || a.spec.Architecture != api.X8664)) {
 		c.Maximum = 0
 	}
 	if !a.set["cpu.count"] && topologySet && c.Maximum == 0 {

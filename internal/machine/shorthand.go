@@ -29,15 +29,21 @@ func shorthandNamed(key string) (shorthand, bool) {
 func shorthands() []shorthand {
 	return []shorthand{
 		alias("cpus", "cpu.count"),
-		alias("memory", "memory.size"),
+		{"cap", "cpu.cap", "short for cpu.cap, in percent", func(a *assigner, value string) error {
+			return alias("cap", "cpu.cap").apply(a, strings.TrimSuffix(value, "%"))
+		}},
+		alias("balloon", "memory.balloon"),
 		alias("arch", "architecture"),
 		alias("machine", "machineType"),
 		alias("restart", "restart.policy"),
 		alias("autostart", "autostart.enabled"),
 		alias("display", "display.type"),
 		alias("video", "display.video"),
+		{"memory", "memory.size", "short for memory.size; MINIMUM..MAXIMUM for both ends of a range", assignMemory},
 		{"firmware", "", "bios, uefi, or uefi-secure for UEFI with secure boot", assignFirmware},
 		{"tpm", "", "2.0 or 1.2 for an emulated TPM, none for none", assignTPM},
+		{"environment", "", "short for environment.drive; none tells the guest nothing any more", assignEnvironment},
+		{"snapshots", "", "the whole schedule, such as hourly:24,daily:7; none takes no more", assignSnapshots},
 		{"kernel", "", "short for kernel.image; none boots from the drives again", assignKernel},
 	}
 }
@@ -79,6 +85,18 @@ func assignTPM(a *assigner, value string) error {
 	default:
 		a.spec.TPM = &api.TPM{Version: value}
 	}
+	return nil
+}
+
+func assignEnvironment(a *assigner, value string) error {
+	if value == "" || value == "none" {
+		a.spec.Environment = nil
+		return nil
+	}
+	if a.spec.Environment == nil {
+		a.spec.Environment = &api.Environment{}
+	}
+	a.spec.Environment.Drive = value
 	return nil
 }
 

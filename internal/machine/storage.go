@@ -25,6 +25,7 @@ func nameControllers(s *api.Spec) {
 		if s.Controllers[i].Name == "" && known {
 			s.Controllers[i].Name = unusedName(trait.prefix, taken(s))
 		}
+		s.Controllers[i].Hardware = hardwareOf(s.Controllers[i])
 	}
 }
 
@@ -42,6 +43,7 @@ func completeDrive(s *api.Spec, i int) {
 	if drive.Name == "" {
 		drive.Name = unusedName(drivePrefix(drive.Kind), taken(s))
 	}
+	setDefault(&drive.Mode, defaultMode(*drive))
 	switch {
 	case drive.Kind == api.Optical:
 		setDefault(&drive.Mode, api.ReadOnly)
@@ -116,7 +118,9 @@ func (st *storage) make(kind api.ControllerType, name string) bool {
 	if same >= controllerTraits[kind].most || len(st.spec.Controllers) >= MaxControllers {
 		return false
 	}
-	st.spec.Controllers = append(st.spec.Controllers, api.Controller{Name: name, Type: kind})
+	made := api.Controller{Name: name, Type: kind}
+	made.Hardware = hardwareOf(made)
+	st.spec.Controllers = append(st.spec.Controllers, made)
 	return true
 }
 
@@ -129,7 +133,7 @@ func (st *storage) placeAll() {
 			drive.Controller = st.find(drive.Kind)
 		}
 		if drive.Port == nil && drive.Controller != "" {
-			drive.Port = st.freePort(drive.Controller)
+			drive.Port = st.freePort(drive.Controller, drive.Kind)
 		}
 	}
 }
@@ -139,12 +143,12 @@ func (st *storage) placeAll() {
 func (st *storage) find(kind api.DriveKind) string {
 	wanted := preferred(st.board, kind)
 	for _, controllerType := range wanted {
-		if name, found := st.withFreePort(func(c api.Controller) bool { return c.Type == controllerType }); found {
+		if name, found := st.withFreePort(kind, func(c api.Controller) bool { return c.Type == controllerType }); found {
 			return name
 		}
 	}
 	takes := func(c api.Controller) bool { return slices.Contains(controllerTraits[c.Type].kinds, kind) }
-	if name, found := st.withFreePort(takes); found {
+	if name, found := st.withFreePort(kind, takes); found {
 		return name
 	}
 	for _, controllerType := range wanted {
@@ -156,9 +160,9 @@ func (st *storage) find(kind api.DriveKind) string {
 	return ""
 }
 
-func (st *storage) withFreePort(fits func(api.Controller) bool) (string, bool) {
+func (st *storage) withFreePort(kind api.DriveKind, fits func(api.Controller) bool) (string, bool) {
 	for _, c := range st.spec.Controllers {
-		if fits(c) && c.Name != "" && st.freePort(c.Name) != nil {
+		if fits(c) && c.Name != "" && st.freePort(c.Name, kind) != nil {
 			return c.Name, true
 		}
 	}
@@ -166,9 +170,16 @@ func (st *storage) withFreePort(fits func(api.Controller) bool) (string, bool) {
 }
 
 // freePort returns the lowest free port of a controller, nil if there is none.
-func (st *storage) freePort(controller string) *int {
+// An optical drive on IDE is looked for on the second channel first, where
+// computers have it.
+func (st *storage) freePort(controller string, drive api.DriveKind) *int {
 	kind, _ := typeOfController(st.spec, controller)
-	for port := range PortsOf(st.board, kind) {
+	ports := PortsOf(st.board, kind)
+	for n := range ports {
+		port := n
+		if kind == api.IDE && drive == api.Optical {
+			port = (n + ports/2) % ports
+		}
 		taken := func(d api.Drive) bool { return d.Controller == controller && d.Port != nil && *d.Port == port }
 		if !slices.ContainsFunc(st.spec.Drives, taken) {
 			return &port

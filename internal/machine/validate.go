@@ -39,6 +39,7 @@ func Validate(spec api.Spec) []api.FieldError {
 	c.platform()
 	c.firmware()
 	c.cpu()
+	c.scheduling()
 	c.memory()
 	c.elementNames()
 	c.controllers()
@@ -49,6 +50,7 @@ func Validate(spec api.Spec) []api.FieldError {
 	c.display()
 	c.boot()
 	c.kernel()
+	c.environment()
 	c.policies()
 	return c.errors
 }
@@ -193,6 +195,10 @@ func (c *checker) cpu() {
 	if c.board == BoardPC {
 		most = 255
 	}
+	if cpu.Maximum == 0 && (cpu.Count < 1 || cpu.Count > most) {
+		c.within("cpu.count", cpu.Count, 1, most) // all else follows from it, and says nothing
+		return
+	}
 	if c.within("cpu.maximum", cpu.Maximum, 1, most) {
 		c.within("cpu.count", cpu.Count, 1, cpu.Maximum)
 	} else {
@@ -225,16 +231,6 @@ func isCPUModel(text string) bool {
 		}
 	}
 	return true
-}
-
-func (c *checker) memory() {
-	size := c.spec.Memory.Size
-	switch {
-	case size < 4*api.MiB || size > maxMemory:
-		c.add("memory.size", "is %v; it must be 4M to %v", size, maxMemory)
-	case size%api.MiB != 0:
-		c.add("memory.size", "is %d bytes; it must be a multiple of 1M", size)
-	}
 }
 
 func (c *checker) serials() {
@@ -294,6 +290,7 @@ func (c *checker) absolute(field, name string) {
 func (c *checker) policies() {
 	c.within("autostart.delay", c.spec.Autostart.Delay, 0, maxDelay)
 	member(c, "restart.policy", c.spec.Restart.Policy, api.RestartNever, api.RestartOnFailure, api.RestartAlways)
+	c.schedule()
 	if c.spec.Restart.MaxAttempts < 0 {
 		c.add("restart.maxAttempts", "is %d; it must be 0 (no limit) or more", c.spec.Restart.MaxAttempts)
 	}

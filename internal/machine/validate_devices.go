@@ -3,9 +3,10 @@ package machine
 import (
 	"fmt"
 	"net/netip"
-	"path"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/panalvm/panal/api"
 )
@@ -57,120 +58,17 @@ func (c *checker) controllers() {
 		field := fmt.Sprintf("controllers[%d].type", i)
 		trait, known := controllerTraits[controller.Type]
 		if !known {
-			member(c, field, controller.Type, api.IDE, api.SATA, api.VirtioSCSI, api.LSILogic, api.LSISAS,
+			member(c, field, controller.Type, api.IDE, api.SATA, api.VirtioSCSI, api.LSILogic, api.BusLogic, api.LSISAS,
 				api.MegaRAID, api.PVSCSI, api.VirtioBlk, api.NVMe, api.USB, api.Floppy)
 			continue
 		}
 		if c.board != BoardOther && PortsOf(c.board, controller.Type) == 0 {
 			c.add(field, "%s is not to be had on machineType %s", controller.Type, c.board)
 		}
+		c.controllerDials(i, controller)
 		if count[controller.Type]++; count[controller.Type] == trait.most+1 {
 			c.add(field, "is the %s controller number %d; %d are the most", controller.Type, trait.most+1, trait.most)
 		}
-	}
-}
-
-func (c *checker) drives() {
-	places := map[string]int{}
-	for i, drive := range c.spec.Drives {
-		field := fmt.Sprintf("drives[%d]", i)
-		c.medium(field, drive)
-		c.image(field, drive)
-		if kind, known := c.place(field, drive); known {
-			c.suits(field, drive, kind)
-		}
-		if drive.Port == nil || drive.Controller == "" {
-			continue
-		}
-		place := fmt.Sprintf("%s port %d", drive.Controller, *drive.Port)
-		if other, taken := places[place]; taken {
-			c.add(field+".port", "%s is taken by drives[%d]", clip(place), other)
-		} else {
-			places[place] = i
-		}
-	}
-}
-
-// medium checks what the drive is.
-func (c *checker) medium(field string, drive api.Drive) {
-	member(c, field+".kind", drive.Kind, api.Disk, api.Optical, api.FloppyDiskette)
-	member(c, field+".mode", drive.Mode, api.Overlay, api.Own, api.ReadOnly)
-	if drive.Format != "" {
-		member(c, field+".format", drive.Format, "raw", "qcow2", "vdi", "vmdk", "vhd", "vpc", "vhdx", "parallels", "xva", "qcow")
-	}
-	if drive.Snapshot != "" && (drive.Source == "" || drive.Mode == api.Own) {
-		c.add(field+".snapshot", "is of an image that the drive stands on; this drive has none")
-	}
-	if drive.Kind == api.Optical && drive.Mode != api.ReadOnly {
-		c.add(field+".mode", "must be readonly for an optical drive")
-	}
-	if len(drive.Serial) > 20 || !only(drive.Serial, func(r rune) bool { return r >= ' ' && r <= '~' }) {
-		c.add(field+".serial", "is not at most 20 printable ASCII characters")
-	}
-	if drive.Size < 0 || drive.Size > maxBytes || drive.Size%512 != 0 {
-		c.add(field+".size", "is %d bytes; it must be a multiple of 512", int64(drive.Size))
-	}
-}
-
-// image checks where the drive's content is.
-func (c *checker) image(field string, drive api.Drive) {
-	if drive.Source != "" {
-		c.absolute(field+".source", drive.Source)
-	}
-	if drive.File != "" && !isLocal(drive.File) {
-		c.add(field+".file", "%q is not a path within the machine's folder", clip(drive.File))
-	}
-	if drive.Source != "" || drive.File != "" {
-		return
-	}
-	switch {
-	case drive.Kind == api.Disk && drive.Mode == api.Own && drive.Size == 0:
-		c.add(field+".size", "is missing; a new disk needs it, or drives[].source an image")
-	case drive.Kind == api.Disk && drive.Mode != api.Own:
-		c.add(field+".source", "is missing; mode %s needs an image", clip(string(drive.Mode)))
-	}
-}
-
-// isLocal says whether a relative path stays in the folder it is relative to.
-func isLocal(name string) bool {
-	return len(name) <= maxPath && isPrintable(name) && !path.IsAbs(name) && path.Clean(name) == name &&
-		name != "." && name != ".." && !strings.HasPrefix(name, "../")
-}
-
-// place checks where the drive is attached, and returns its controller's type.
-func (c *checker) place(field string, drive api.Drive) (api.ControllerType, bool) {
-	at := slices.IndexFunc(c.spec.Controllers, func(k api.Controller) bool { return k.Name == drive.Controller })
-	switch {
-	case drive.Controller == "":
-		c.add(field+".controller", "is missing, and no controller has a place for it; add one to controllers")
-		return "", false
-	case at < 0:
-		c.add(field+".controller", "there is no controller %q", clip(drive.Controller))
-		return "", false
-	}
-	kind := c.spec.Controllers[at].Type
-	ports := PortsOf(c.board, kind)
-	switch {
-	case ports == 0:
-		return "", false // the controller's own error says it
-	case drive.Port == nil:
-		c.add(field+".port", "is missing: all %d ports of %s are taken", ports, clip(drive.Controller))
-	default:
-		c.within(field+".port", *drive.Port, 0, ports-1)
-	}
-	return kind, true
-}
-
-// suits checks the drive against its controller.
-func (c *checker) suits(field string, drive api.Drive, kind api.ControllerType) {
-	if !slices.Contains(controllerTraits[kind].kinds, drive.Kind) {
-		c.add(field+".controller", "a controller of type %s takes no drive of kind %s", kind, clip(string(drive.Kind)))
-	}
-	if drive.Kind == api.Disk && drive.Mode == api.ReadOnly && (kind == api.IDE || kind == api.SATA) {
-		c.add(field+".mode", "an %s disk cannot be read-only; use another controller or mode", kind)
-	}
-	if drive.Serial != "" && (kind == api.NVMe || kind == api.Floppy) {
-		c.add(field+".serial", "a drive on an %s controller has no serial number", kind)
 	}
 }
 
@@ -184,6 +82,9 @@ func (c *checker) adapters() {
 		member(c, field+".model", adapter.Model, api.AdapterVirtio, api.AdapterE1000, api.AdapterE1000E,
 			api.AdapterRTL8139, api.AdapterPCnet, api.AdapterVMXNet3)
 		member(c, field+".network", adapter.Network, "user", "none")
+		if name := adapter.NetworkName; !IsNetworkName(name) {
+			c.add(field+".networkName", "%q is no name of a network: one line of at most %d bytes, without blanks at its ends", clip(name), maxNetworkName)
+		}
 		if problem := macProblem(adapter.MAC); problem != "" {
 			c.add(field+".mac", "%q %s", clip(adapter.MAC), problem)
 		} else if other, taken := macs[adapter.MAC]; taken {
@@ -192,6 +93,16 @@ func (c *checker) adapters() {
 			macs[adapter.MAC] = i
 		}
 	}
+}
+
+// maxNetworkName is how many bytes the name of a network elsewhere can have.
+const maxNetworkName = 255
+
+// IsNetworkName tells whether an adapter can note a name as that of its network elsewhere;
+// an empty one says that it has none.
+func IsNetworkName(name string) bool {
+	return len(name) <= maxNetworkName && utf8.ValidString(name) && strings.TrimSpace(name) == name &&
+		!strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
 // macProblem says what is wrong with a MAC address, empty if nothing is.

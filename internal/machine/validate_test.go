@@ -42,8 +42,8 @@ var wrongSpecs = []struct {
 	{"firmware.secureBoot=on|firmware.type=bios", "firmware.secureBoot"},
 	{"firmware=uefi-secure|machine=pc", "firmware.secureBoot"},
 	{"tpm=3", "tpm.version"},
-	{"cpus=0|cpu.maximum=4", ""},
-	{"cpus=-1", "cpu.maximum cpu.count cpu.sockets cpu.cores cpu.threads"},
+	{"cpus=|cpu.maximum=4", ""},
+	{"cpus=-1", "cpu.count"},
 	{"cpus=5|cpu.maximum=4", "cpu.count"},
 	{"cpus=5|cpu.cores=2", "cpu"},
 	{"cpu.model=max,+avx2,-x2apic", ""},
@@ -51,6 +51,15 @@ var wrongSpecs = []struct {
 	{"cpu.model=+x", "cpu.model"},
 	{"memory=1M", "memory.size"},
 	{"memory=512.5M", "memory.size"},
+	{"memory.start=3G|memory.maximum=2G", "memory.start"},
+	{"memory.reserve=3G", "memory.reserve"},
+	{"memory.control=automatic", "memory.control"},
+	{"memory.control=never", "memory.control"},
+	{"memory.shares=20000", "memory.shares"},
+	{"balloon=2G", "memory.balloon"},
+	{"memory.minimum=1G|memory.control=manual|balloon=1.5G", "memory.balloon"},
+	{"memory=1G..4G|balloon=512M", "memory.balloon"},
+	{"memory.maximum=4G|memory=4G|memory.start=1G|balloon=2G", "memory.balloon"},
 	{"drives.disk0.name=-x", "drives[0].name"},
 	{"drives.disk0.name=panal-x", "drives[0].name"},
 	{"drives.disk0.name=net0", "adapters[0].name"},
@@ -59,7 +68,7 @@ var wrongSpecs = []struct {
 	{"drives.disk0.controller=tape0", "drives[0].controller"},
 	{"drives.disk0.controller=floppy0", "drives[0].controller"},
 	{"drives.disk0.controller=ide0", "controllers[1].type"},
-	{"drives.disk0.port=6", "drives[0].port"},
+	{"drives.disk0.port=30", "drives[0].port"},
 	{"drives.disk0.port=-1", "drives[0].port"},
 	{"drives.b=new|drives.b.size=1G|drives.b.port=0|drives.disk0.port=0", "drives[1].port"},
 	{"drives.b=new", "drives[1].size"},
@@ -97,6 +106,9 @@ var wrongSpecs = []struct {
 	{"kernel.initrd=/x", "kernel.image"},
 	{"kernel=/k|kernel.commandLine=" + long[:2048], "kernel.commandLine"},
 	{"autostart.delay=-1", "autostart.delay"},
+	{"snapshots.hourly=-1", "snapshots.hourly"},
+	{"snapshots.daily=501", "snapshots.daily snapshots"},
+	{"snapshots=hourly:300,daily:300", "snapshots"},
 	{"restart=sometimes", "restart.policy"},
 	{"restart.maxAttempts=-1", "restart.maxAttempts"},
 }
@@ -152,11 +164,11 @@ func TestValidateOtherArchitectures(t *testing.T) {
 
 func TestADriveBeyondAllPortsIsAnError(t *testing.T) {
 	spec := api.Spec{Name: "many", MachineType: "q35"}
-	for range 8*6 + 1 {
+	for range 8*30 + 1 {
 		spec.Drives = append(spec.Drives, api.Drive{Source: "/a"})
 	}
 	errors := Validate(Complete(spec, host))
-	if len(errors) != 1 || errors[0].Field != "drives[48].controller" {
+	if len(errors) != 1 || errors[0].Field != "drives[240].controller" {
 		t.Errorf("got %v", errors)
 	}
 }

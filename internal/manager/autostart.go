@@ -29,8 +29,15 @@ func (m *Manager) StartUp(ctx context.Context) error {
 	for _, object := range objects {
 		m.scheduleRestart(object.Key, object.Value)
 	}
+	m.group.Go(m.controlMemory)
+	m.group.Go(m.statistics.keep)
+	m.group.Go(m.shareMemory)
 	first, err := m.firstSinceBoot(ctx)
+	if err == nil {
+		m.tidyAll(objects, first)
+	}
 	if err != nil || !first {
+		m.group.Go(m.attendSchedules)
 		return err
 	}
 	wanted := slices.DeleteFunc(objects, func(o inventory.Object) bool {
@@ -41,7 +48,10 @@ func (m *Manager) StartUp(ctx context.Context) error {
 		return cmp.Or(cmp.Compare(a.Value.Spec.Autostart.Order, b.Value.Spec.Autostart.Order),
 			cmp.Compare(a.Value.Spec.Name, b.Value.Spec.Name))
 	})
-	m.group.Go(func() { m.startInTurn(wanted) })
+	m.group.Go(func() {
+		m.startInTurn(wanted)
+		m.attendSchedules() // not before: a snapshot that is being taken would keep its machine from starting
+	})
 	return nil
 }
 

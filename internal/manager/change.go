@@ -2,11 +2,8 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"path/filepath"
-	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/fault"
@@ -14,6 +11,7 @@ import (
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/state"
 )
 
 // Change changes single values of a machine's spec.
@@ -26,7 +24,11 @@ func (m *Manager) tryChange(ctx context.Context, ref string, request api.ChangeR
 	if err != nil {
 		return api.Machine{}, err
 	}
-	spec, wrong := machine.Assign(object.Value.Spec, request.Set)
+	assign := machine.Assign
+	if m.running(object.Key) != nil {
+		assign = machine.AssignLive
+	}
+	spec, wrong := assign(object.Value.Spec, request.Set)
 	if len(wrong) > 0 {
 		return api.Machine{}, problem.Invalid(wrong, "set %s", object.Value.Spec.Name)
 	}
@@ -43,7 +45,7 @@ func (m *Manager) tryReplace(ctx context.Context, ref string, request api.Replac
 	if err != nil {
 		return api.Machine{}, err
 	}
-	return m.replaceSpec(ctx, object, request.Spec)
+	return m.replaceSpec(ctx, object, machine.Reveal(request.Spec, object.Value.Spec))
 }
 
 // Rename changes a machine's name. Its folder stays where it is.
@@ -76,9 +78,14 @@ func (m *Manager) changeable(ctx context.Context, ref string, seen int64) (inven
 	return object, m.unedited(object)
 }
 
-// unedited checks that machine.json is as the daemon wrote it.
+// unedited checks that machine.json is as the daemon wrote it; state.ErrConflict if
+// the record has changed since it was read.
 func (m *Manager) unedited(object inventory.Object) error {
 	dir, record := m.folderOf(object), object.Value
+	defer m.documents.hold(dir)()
+	if latest, err := m.inv.Get(m.base, object.Key); err == nil && latest.Value.Digest != record.Digest {
+		return state.ErrConflict // the daemon has written it since
+	}
 	if err := dir.Settle(record.Digest); err != nil {
 		return fmt.Errorf("machine %s: %w", record.Spec.Name, err)
 	}
@@ -105,13 +112,37 @@ func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec
 		return api.Machine{}, err
 	}
 	object.Value.Spec = spec
+	if spec.Snapshots != before.Snapshots {
+		unschedule(&object.Value)
+	}
 	files, err := m.makeNewDrives(&object.Value)
 	if err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
+	if spec.CPU.Reservation != before.CPU.Reservation || spec.Memory.Reserve != before.Memory.Reserve {
+		m.starts.Lock() // what is promised to one is not promised to another meanwhile
+		defer m.starts.Unlock()
+	}
+	if err := m.fits(ctx, &object.Value, before); err != nil {
+		m.removeLeftovers(files)
+		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
+	}
+	if err := m.turn(ctx, &object.Value, before); err != nil {
+		m.removeLeftovers(files)
+		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
+	}
+	noteBases(&object.Value, before)
+	if err := m.relimit(ctx, object.Key, before, spec); err != nil {
+		m.removeLeftovers(files)
+		m.turnBack(object.Value, before)
+		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
+	}
 	changed, err := m.store(ctx, object, before)
+	m.reweigh(context.WithoutCancel(ctx))
 	if err != nil {
 		m.removeLeftovers(files)
+		m.turnBack(object.Value, before)
+		err = errors.Join(err, m.relimit(context.WithoutCancel(ctx), object.Key, spec, before))
 	}
 	return changed, err
 }
@@ -134,6 +165,7 @@ func permitted(before, after api.Spec, state api.State) error {
 // store commits a changed record together with its machine.json.
 func (m *Manager) store(ctx context.Context, object inventory.Object, before api.Spec) (api.Machine, error) {
 	dir := m.folderOf(object)
+	defer m.documents.hold(dir)()
 	digest, err := dir.Prepare(documentOf(object.Value))
 	if err != nil {
 		return api.Machine{}, fmt.Errorf("write the spec of %s: %w", before.Name, err)
@@ -143,7 +175,8 @@ func (m *Manager) store(ctx context.Context, object inventory.Object, before api
 	}
 	object.Value.Digest = digest
 	object.Value.SpecChangedAfter = int64(object.Revision)
-	stored, err := m.inv.Update(ctx, object, before)
+	// Not to be cut off: nobody would know whether it was committed.
+	stored, err := m.inv.Update(context.WithoutCancel(ctx), object, before)
 	if err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
@@ -153,64 +186,6 @@ func (m *Manager) store(ctx context.Context, object inventory.Object, before api
 		m.log.Warn("machine.json could not be put in place; it is done at the next change", "machine", before.Name, "error", err)
 	}
 	return inventory.AsMachine(stored), nil
-}
-
-// Register makes the machine of a folder known; for a machine that is known
-// and whose file was edited, it takes the edit in or throws it away.
-func (m *Manager) Register(ctx context.Context, request api.RegisterRequest) (api.Machine, error) {
-	dir := folder.Folder(filepath.Clean(request.Folder))
-	if !filepath.IsAbs(string(dir)) {
-		return api.Machine{}, problem.New(api.KindInvalid, "", "register %s: the path must be absolute", dir)
-	}
-	if known, found, err := m.atFolder(ctx, dir); err != nil {
-		return api.Machine{}, err
-	} else if found {
-		return m.settleEdit(ctx, known, request.Discard)
-	}
-	doc, digest, err := dir.Read()
-	if err != nil {
-		return api.Machine{}, problem.New(api.KindUnreadable, "", "register %s: %s", dir, err)
-	}
-	spec := doc.Spec
-	if request.Name != "" {
-		spec.Name = request.Name
-	}
-	if request.NewUUID {
-		spec.UUID = uuid.NewString()
-	}
-	if wrong := append(machine.Validate(spec), ownFiles(spec)...); len(wrong) > 0 {
-		return api.Machine{}, problem.Invalid(wrong, "register %s: its spec is not valid", dir)
-	}
-	if err := contained(dir, spec); err != nil {
-		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
-	}
-	if err := m.unknown(ctx, spec); err != nil {
-		return api.Machine{}, err
-	}
-	record := inventory.Record{Machine: api.Machine{Folder: string(dir), Created: doc.Created, Spec: spec}, Digest: digest}
-	m.enter(&record, stateOnDisk(dir))
-	return m.register(ctx, dir, record)
-}
-
-func (m *Manager) register(ctx context.Context, dir folder.Folder, record inventory.Record) (api.Machine, error) {
-	if record.Created.IsZero() {
-		record.Created = time.Now().UTC()
-	}
-	var err error
-	if record.Digest, err = dir.Prepare(documentOf(record)); err != nil {
-		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
-	}
-	ops, err := m.inv.CreateOps(record)
-	if err != nil {
-		return api.Machine{}, err
-	}
-	if _, err := m.Store.Commit(ctx, ops...); err != nil {
-		return api.Machine{}, inventory.Explain(err, record.Spec)
-	}
-	if err := dir.Settle(record.Digest); err != nil {
-		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
-	}
-	return m.Get(ctx, record.Spec.UUID)
 }
 
 // atFolder finds the machine whose folder it is.

@@ -32,9 +32,12 @@ func (m *Manager) Create(ctx context.Context, request api.CreateRequest) (api.Ta
 	if err := m.unknown(ctx, spec); err != nil {
 		return api.Task{}, err
 	}
-	dir, err := m.freeFolder(spec)
+	dir, err := m.freeFolder(ctx, spec, request.Pool)
 	if err != nil {
 		return api.Task{}, err
+	}
+	if err := m.takeKey(spec, "", request.Passphrase); err != nil {
+		return api.Task{}, fmt.Errorf("create %s: %w", spec.Name, err)
 	}
 	record := inventory.Record{Machine: api.Machine{Folder: string(dir), Created: time.Now().UTC(), Spec: spec}}
 	m.enter(&record, api.StateOff)
@@ -44,6 +47,7 @@ func (m *Manager) Create(ctx context.Context, request api.CreateRequest) (api.Ta
 	}
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.create(ctx, r, record); err != nil {
+			m.keys.forget(spec.UUID)
 			return fmt.Errorf("create %s: %w", spec.Name, err)
 		}
 		return nil
@@ -55,7 +59,10 @@ func (m *Manager) Create(ctx context.Context, request api.CreateRequest) (api.Ta
 func (m *Manager) plan(ctx context.Context, request api.CreateRequest) (api.Spec, error) {
 	spec := request.Spec
 	for _, disk := range request.Disks {
-		spec.Drives = append(spec.Drives, api.Drive{Source: disk.Path, Mode: disk.Mode, Format: disk.Format, Snapshot: disk.Snapshot})
+		spec.Drives = append(spec.Drives, api.Drive{
+			Source: disk.Path, Mode: disk.Mode, Format: disk.Format, Snapshot: disk.Snapshot,
+			WriteMode: disk.WriteMode, AutoReset: disk.AutoReset,
+		})
 	}
 	spec, wrong := machine.Assign(spec, request.Set)
 	guessed, err := lookAtDrives(&spec, nil)
@@ -74,6 +81,11 @@ func (m *Manager) plan(ctx context.Context, request api.CreateRequest) (api.Spec
 		}
 	}
 	spec = machine.Complete(spec, m.defaults())
+	if request.Encrypt {
+		if err := encryptAll(&spec); err != nil {
+			return spec, fmt.Errorf("create %s: %w", spec.Name, err)
+		}
+	}
 	wrong = append(wrong, machine.Validate(spec)...)
 	if len(wrong) > 0 {
 		return spec, problem.Invalid(wrong, "create %s: the spec is not valid", spec.Name)
@@ -130,11 +142,15 @@ func (m *Manager) guessName(ctx context.Context, spec api.Spec) (string, error) 
 	return name, nil
 }
 
-// freeFolder is where a new machine's folder goes: under its name, unless that
+// freeFolder is where a new machine's folder goes: into a pool, under its name, unless that
 // is taken by a machine that was renamed, or by somebody else's files.
-func (m *Manager) freeFolder(spec api.Spec) (folder.Folder, error) {
+func (m *Manager) freeFolder(ctx context.Context, spec api.Spec, pool string) (folder.Folder, error) {
+	dir, err := m.Pools().directory(ctx, pool)
+	if err != nil {
+		return "", fmt.Errorf("create %s: %w", spec.Name, err)
+	}
 	for _, name := range []string{spec.Name, spec.Name + "-" + spec.UUID[:8], spec.Name + "-" + spec.UUID} {
-		path := filepath.Join(m.machinesDir(), name)
+		path := filepath.Join(dir, name)
 		_, err := os.Lstat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			return folder.Folder(path), nil
@@ -149,7 +165,7 @@ func (m *Manager) freeFolder(spec api.Spec) (folder.Folder, error) {
 // create makes the machine's folder under a name that nobody else uses, moves
 // it to its place, and then, in one commit, makes the machine known.
 func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Record) error {
-	staging := m.stagingFolder(record.Spec.UUID)
+	staging := stagingOf(&record)
 	r.Step("making the folder")
 	if err := fault.At(ctx, "create.begun"); err != nil {
 		return err
@@ -164,6 +180,7 @@ func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Reco
 	if err != nil {
 		return err
 	}
+	noteBases(&record, api.Spec{})
 	if record.Digest, err = staging.Prepare(documentOf(record)); err != nil {
 		return err
 	}
@@ -173,9 +190,7 @@ func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Reco
 	if err := fault.At(ctx, "create.spec-written"); err != nil {
 		return err
 	}
-	if err := staging.MoveTo(folder.Folder(record.Folder)); errors.Is(err, fs.ErrExist) {
-		return problem.New(api.KindExists, "choose another name", "there is a machine or a folder of that name already")
-	} else if err != nil {
+	if err := m.place(record); err != nil {
 		return err
 	}
 	if err := fault.At(ctx, "create.in-place"); err != nil {
@@ -194,10 +209,24 @@ func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Reco
 	return nil
 }
 
-// stagingFolder is where a machine is made, and where its files are moved
-// back to. The name is the machine's alone and no machine's name begins so.
-func (m *Manager) stagingFolder(uuid string) folder.Folder {
-	return folder.Folder(filepath.Join(m.machinesDir(), ".new-"+uuid))
+// place moves a finished machine's folder to where it belongs.
+func (m *Manager) place(record inventory.Record) error {
+	err := stagingOf(&record).MoveTo(folder.Folder(record.Folder))
+	if errors.Is(err, fs.ErrExist) {
+		return problem.New(api.KindExists, "choose another name", "there is a machine or a folder of that name already")
+	}
+	return err
+}
+
+// staging is where a machine is made, and where its files are moved
+// back to: beside the place that it is for. The name is the machine's alone and no machine's name begins so.
+func staging(uuid, final string) folder.Folder {
+	return folder.Folder(filepath.Join(filepath.Dir(final), ".new-"+uuid))
+}
+
+// stagingOf is where the machine of a record is made.
+func stagingOf(record *inventory.Record) folder.Folder {
+	return staging(record.Spec.UUID, record.Folder)
 }
 
 // made is the arguments of the undo step "unmake".
@@ -216,10 +245,10 @@ func (m *Manager) unmake(step made) error {
 			return err
 		}
 	}
-	return m.stagingFolder(step.UUID).Remove()
+	return staging(step.UUID, step.Folder).Remove()
 }
 
 // documentOf is the machine.json of a record.
 func documentOf(record inventory.Record) folder.Document {
-	return folder.Document{Created: record.Created, Spec: record.Spec}
+	return folder.Document{Created: record.Created, Spec: record.Spec, Snapshots: record.Snapshots, Snapshot: record.Snapshot}
 }

@@ -29,7 +29,7 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 	}
 	if request.Force {
 		if err := m.interrupt(ctx, object); err != nil {
-			return api.Task{}, err
+			return api.Task{}, fmt.Errorf("delete %s: %w", object.Value.Spec.Name, err)
 		}
 		object, err = m.inv.Get(ctx, object.Key)
 	} else {
@@ -39,6 +39,9 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 		return api.Task{}, err
 	}
 	if !request.KeepFiles {
+		if err := m.unneeded(ctx, "delete", object); err != nil {
+			return api.Task{}, err
+		}
 		if err := removable(m.folderOf(object), object.Value.Spec.Name); err != nil {
 			return api.Task{}, err
 		}
@@ -50,7 +53,7 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 	dir := m.folderOf(object)
 	order.Journal = append(order.Journal, task.NewUndo("undelete", made{object.Key, string(dir)}))
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
-		if err := m.delete(ctx, r, object.Key, dir, request.KeepFiles); err != nil {
+		if err := m.delete(ctx, r, object, dir, request.KeepFiles); err != nil {
 			return fmt.Errorf("delete %s: %w", object.Value.Spec.Name, err)
 		}
 		return nil
@@ -60,13 +63,16 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 // delete moves the folder out of sight, forgets the machine, and then removes
 // the folder. A crash in between leaves the machine whole, or a folder that
 // the next daemon removes.
-func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir folder.Folder, keepFiles bool) error {
+func (m *Manager) delete(ctx context.Context, r *task.Run, object inventory.Object, dir folder.Folder, keepFiles bool) error {
+	uuid := object.Key
 	m.forgetRestart(uuid)
 	if run := m.running(uuid); run != nil {
 		r.Step("powering off")
 		if err := m.powerOff(ctx, run, api.EndStopped); err != nil {
 			return err
 		}
+	} else if err := m.endSilent(ctx, object); err != nil {
+		return err
 	}
 	if err := fault.At(ctx, "delete.stopped"); err != nil {
 		return err
@@ -80,17 +86,15 @@ func (m *Manager) delete(ctx context.Context, r *task.Run, uuid string, dir fold
 	if err := fault.At(ctx, "delete.moved"); err != nil {
 		return err
 	}
-	if err := m.forget(ctx, r, uuid); err != nil {
+	if err := m.forget(ctx, r, uuid, trash); err != nil {
 		return err
 	}
 	// What was asked for is done: here only a kill could still come between.
 	_ = fault.At(ctx, "delete.committed")
-	if keepFiles {
-		return nil
-	}
-	if err := trash.Remove(); err != nil {
+	if err := m.empty(context.WithoutCancel(ctx), uuid, trash); err != nil {
 		m.log.Warn("a deleted machine's files could not be removed", "folder", trash, "error", err)
 	}
+	m.reclaimLater(context.WithoutCancel(ctx))
 	return nil
 }
 
@@ -107,14 +111,19 @@ func removable(dir folder.Folder, name string) error {
 		"delete %s: its folder %s holds files that are not the machine's: %s", name, dir, strings.Join(foreign, ", "))
 }
 
-// forget ends the task with the machine's record gone.
-func (m *Manager) forget(ctx context.Context, r *task.Run, uuid string) error {
+// forget ends the task with the machine's record gone, and a note of where its
+// files are to be removed.
+func (m *Manager) forget(ctx context.Context, r *task.Run, uuid string, trash folder.Folder) error {
+	discard, err := m.discardOp(uuid, trash)
+	if err != nil {
+		return err
+	}
 	for {
 		object, err := m.inv.Get(ctx, uuid)
 		if err != nil {
 			return err
 		}
-		err = r.End(ctx, m.inv.DeleteOps(object)...)
+		err = r.End(ctx, append(m.inv.DeleteOps(object), discard)...)
 		if !isConflict(err) {
 			return err
 		}
@@ -138,14 +147,24 @@ func (m *Manager) undelete(step made) error {
 }
 
 // interrupt cancels the task that is at work on a machine, if there is one,
-// and waits until it has ended.
+// and waits until it has ended. One of an earlier daemon that waits for the machine's process
+// to answer ends with that. Where there is no space to store the end it does not wait for that: the error
+// is state.ErrNoSpace, and what the task did has ended.
 func (m *Manager) interrupt(ctx context.Context, object inventory.Object) error {
 	id := object.Value.Status.Task
 	if id == "" {
 		return nil
 	}
+	m.mu.Lock()
+	if m.merging[object.Key] == id {
+		delete(m.merging, object.Key) // it gives way, and is not cancelled by a user
+	}
+	m.mu.Unlock()
+	if err := m.endSilent(ctx, object); err != nil {
+		return err
+	}
 	if _, err := m.tasks.Cancel(ctx, id); err != nil && !errors.Is(err, context.Canceled) {
 		m.log.Debug("a task could not be cancelled, it may have ended", "task", id, "error", err)
 	}
-	return m.tasks.Wait(ctx, id)
+	return m.tasks.WaitWithSpace(ctx, id)
 }

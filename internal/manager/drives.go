@@ -12,7 +12,9 @@ import (
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/fault"
 	"github.com/panalvm/panal/internal/folder"
+	"github.com/panalvm/panal/internal/hostdisk"
 	"github.com/panalvm/panal/internal/inventory"
+	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/media"
 	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/internal/task"
@@ -28,9 +30,15 @@ func lookAtDrives(spec *api.Spec, known []api.Drive) (api.FirmwareType, error) {
 		drive := &spec.Drives[i]
 		if old := driveNamed(known, drive.Name); old != nil && old.Source == drive.Source {
 			drive.File, drive.Format, drive.Snapshot, drive.Size = old.File, old.Format, old.Snapshot, old.Size
+			drive.Under = old.Under
+			if drive.Encrypted && !old.Encrypted {
+				return "", problem.New(api.KindUnsupported, "`panal medium copy --encrypt` makes an encrypted copy, to be attached in its place",
+					"drive %s: an image that is there is not encrypted in its place", drive.Name)
+			}
+			drive.Encrypted = old.Encrypted
 			continue
 		}
-		drive.File = "" // the daemon's to say
+		drive.File, drive.Under = "", nil // the daemon's to say
 		if drive.Source == "" {
 			continue
 		}
@@ -46,15 +54,30 @@ func lookAtDrives(spec *api.Spec, known []api.Drive) (api.FirmwareType, error) {
 }
 
 func lookAt(drive *api.Drive) (media.Guess, error) {
+	if machine.IsRemote(drive.Source) {
+		return media.Guess{}, lookAtRemote(drive)
+	}
 	if !filepath.IsAbs(drive.Source) {
 		return media.Guess{}, problem.New(api.KindInvalid, "", "image %s: the path must be absolute", drive.Source)
 	}
 	drive.Source = filepath.Clean(drive.Source)
+	if drive.Mode == api.Attach || drive.WriteMode == api.Shareable {
+		// Who else writes it is told by its name, of which it must have one only.
+		if real, err := filepath.EvalSymlinks(drive.Source); err == nil {
+			drive.Source = real
+		}
+	}
 	chain, guess, err := media.Look(media.RefOf(*drive))
 	if err != nil {
 		return guess, err
 	}
+	if err := hostDiskFree(chain[0]); err != nil {
+		return guess, err
+	}
 	drive.Format, drive.Size = chain[0].Format, chain[0].Size
+	if err := encryptable(drive, chain); err != nil {
+		return guess, err
+	}
 	if drive.Kind == "" {
 		drive.Kind = guess.Kind
 	}
@@ -64,7 +87,37 @@ func lookAt(drive *api.Drive) (media.Guess, error) {
 	if drive.Mode == api.Own && drive.Snapshot == "" {
 		return guess, ownable(*drive, chain)
 	}
-	return guess, nil
+	return guess, attachable(*drive, chain)
+}
+
+// encryptable settles whether a drive is encrypted.
+func encryptable(drive *api.Drive, chain media.Chain) error {
+	switch made := drive.Mode == "" || drive.Mode == api.Overlay; {
+	case chain.Encrypted() && (!chain.Plain() || drive.Snapshot != ""):
+		return problem.New(api.KindUnsupported, "make one plain image of it with `panal medium copy`",
+			"image %s is encrypted, and QEMU cannot open it by itself, as it has to for that", drive.Source)
+	case chain.Encrypted():
+		drive.Encrypted = true
+	case drive.Encrypted && (!made || drive.Kind != api.Disk):
+		return problem.New(api.KindUnsupported, "`panal medium copy --encrypt` makes an encrypted copy",
+			"image %s is not encrypted, and used where it lies", drive.Source)
+	}
+	return nil
+}
+
+// hostDiskFree refuses a disk or partition that the host uses itself.
+func hostDiskFree(image media.Image) error {
+	if !image.Device {
+		return nil
+	}
+	use, err := hostdisk.Use(image.Path)
+	if err != nil {
+		return err
+	}
+	if use != "" {
+		return problem.New(api.KindBusy, "unmount it, or take it out of what uses it", "the host uses disk %s: %s", image.Path, use)
+	}
+	return nil
 }
 
 // ownable tells whether a machine can have an image as its own: it is one file,
@@ -127,18 +180,22 @@ func (m *Manager) makeDrive(ctx context.Context, r *task.Run, dir folder.Folder,
 	if drive.Mode == api.Own && drive.Source != "" {
 		return m.moveIn(ctx, r, dir, record, drive)
 	}
-	return "", makeImage(dir, drive)
+	return "", m.makeImage(record.Spec.UUID, dir, drive)
 }
 
 // makeImage makes an empty image, or a differencing one over the drive's
 // source.
-func makeImage(dir folder.Folder, drive *api.Drive) error {
+func (m *Manager) makeImage(uuid string, dir folder.Folder, drive *api.Drive) error {
+	header, err := m.headerFor(uuid, *drive)
+	if err != nil {
+		return err
+	}
 	drive.File = filepath.Join(folder.Disks, drive.Name+".qcow2")
 	if drive.Source == "" {
 		drive.Format = "qcow2"
-		return media.CreateEmpty(dir.Path(drive.File), drive.Size)
+		return media.CreateEmpty(dir.Path(drive.File), drive.Size, header)
 	}
-	return media.CreateOverlay(dir.Path(drive.File), media.RefOf(*drive))
+	return media.CreateOverlay(dir.Path(drive.File), media.RefOf(*drive), header)
 }
 
 // moveIn moves an image into the machine's folder.
@@ -173,7 +230,7 @@ func (m *Manager) moveBack(step movedImage) error {
 	if _, err := os.Lstat(step.From); err == nil {
 		return nil
 	}
-	for _, dir := range []folder.Folder{m.stagingFolder(step.UUID), folder.Folder(step.Folder)} {
+	for _, dir := range []folder.Folder{staging(step.UUID, step.Folder), folder.Folder(step.Folder)} {
 		err := os.Rename(dir.Path(step.File), step.From)
 		if !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -215,7 +272,7 @@ func (m *Manager) makeNewDrives(record *inventory.Record) (files []string, err e
 			return files, problem.New(api.KindExists, "name the drive differently, or move the file away", "drive %s: there is a file %s already", drive.Name, path)
 		}
 		files = append(files, path)
-		if err := makeImage(dir, drive); err != nil {
+		if err := m.makeImage(record.Spec.UUID, dir, drive); err != nil {
 			return files, fmt.Errorf("drive %s: %w", drive.Name, err)
 		}
 	}
@@ -225,7 +282,7 @@ func (m *Manager) makeNewDrives(record *inventory.Record) (files []string, err e
 // hasImage reports whether there is nothing to be made for a drive: it has its
 // image, or needs none.
 func hasImage(drive api.Drive) bool {
-	return drive.File != "" || drive.Mode == api.ReadOnly || drive.Source == "" && drive.Kind != api.Disk
+	return drive.File != "" || drive.Mode == api.ReadOnly || drive.Mode == api.Attach || drive.Source == "" && drive.Kind != api.Disk
 }
 
 // contained checks that nothing of a machine leads out of its folder.

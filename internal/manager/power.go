@@ -43,22 +43,48 @@ func (m *Manager) beginStart(ctx context.Context, object inventory.Object, attem
 	from := object.Value.Status
 	fresh := api.Status{State: from.State, Since: from.Since, LastEnd: from.LastEnd, Restarts: attempts}
 	if from.State == api.StateSaved {
-		fresh.MachineType = from.MachineType // the saved state fits no other
+		fresh.MachineType, fresh.CPUs = from.MachineType, from.CPUs // the saved state fits no other
 	}
 	object.Value.Status = fresh
-	order, err := m.claim(ctx, object, "machine.start", api.StateStarting)
+	if err := startable(object.Value.Spec); err != nil {
+		return api.Task{}, err
+	}
+	keys, err := m.unlocked(object.Key, m.folderOf(object), object.Value.Spec.Drives)
+	if err != nil {
+		return api.Task{}, fmt.Errorf("start %s: %w", object.Value.Spec.Name, err)
+	}
+	m.starts.Lock()
+	defer m.starts.Unlock()
+	err = m.mayUse(ctx, object)
+	if err != nil {
+		return api.Task{}, err
+	}
+	if object.Value.Status.Warnings, err = m.admit(ctx, object.Value); err != nil {
+		return api.Task{}, fmt.Errorf("start %s: %w", object.Value.Spec.Name, err)
+	}
+	order, err := m.claim(ctx, object, kindStart, api.StateStarting)
 	if err != nil {
 		return api.Task{}, err
 	}
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
-		if err := m.start(ctx, r, object.Key, from.State == api.StateSaved); err != nil {
+		if err := m.start(ctx, r, object.Key, from.State == api.StateSaved, keys, func() {}); err != nil {
 			return fmt.Errorf("start %s: %w", object.Value.Spec.Name, err)
 		}
 		return nil
 	})
 }
 
-func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved bool) error {
+// startable refuses to start a template.
+func startable(spec api.Spec) error {
+	if !spec.Template {
+		return nil
+	}
+	return problem.New(api.KindRefused, fmt.Sprintf("`panal clone %s NEW` makes a machine of it; `panal set %s template=off` ends it", spec.Name, spec.Name),
+		"start %s: it is a template, which clones stand on", spec.Name)
+}
+
+// start starts a machine and ends the task; woken is called between the two, when the guest runs.
+func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved bool, keys map[string][]byte, woken func()) error {
 	object, err := m.inv.Get(ctx, uuid)
 	if err != nil {
 		return err
@@ -66,11 +92,18 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 	if err := contained(m.folderOf(object), object.Value.Spec); err != nil {
 		return err
 	}
+	bases, err := sameBases(object.Value)
+	if err != nil {
+		return err
+	}
 	r.Step("starting QEMU")
 	if err := fault.At(ctx, "start.begun"); err != nil {
 		return err
 	}
-	started, plan, err := m.launch(ctx, object, saved)
+	if err := m.keepStateKey(uuid, m.folderOf(object), object.Value.Spec.Drives); err != nil {
+		return err
+	}
+	started, plan, err := m.launch(ctx, object, saved, keys)
 	if err != nil {
 		return err
 	}
@@ -80,16 +113,26 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 	// The guest runs. A cancel comes too late, and ending it would lose what it
 	// has in memory.
 	ctx = context.WithoutCancel(ctx)
+	woken()
 	err = m.finish(ctx, r, uuid, func(record *inventory.Record) error {
 		if record.Status.State != api.StateStarting {
 			return endedAtOnce(record.Status)
 		}
 		m.enter(record, api.StateRunning)
+		if saved && object.Value.StayPaused {
+			m.enter(record, api.StatePaused)
+		}
+		record.Bases, record.StayPaused, record.GoesOn = bases, false, false
 		now := time.Now().UTC()
 		record.BootID = m.BootID
 		record.Status.PID, record.Status.Started = started.PID(), &now
-		record.Status.Accelerator, record.Status.MachineType = plan.accelerator, plan.machineType
+		record.Status.Accelerator, record.Status.MachineType, record.Status.CPUs = plan.accelerator, plan.machineType, plan.cpus
 		record.Status.VNC = plan.display
+		noteMemory(ctx, started, record)
+		m.deepen(ctx, record)
+		for _, warning := range plan.warnings {
+			record.Status.Warnings = addOnce(record.Status.Warnings, warning)
+		}
 		return nil
 	})
 	if err != nil {
@@ -105,7 +148,7 @@ func (m *Manager) start(ctx context.Context, r *task.Run, uuid string, saved boo
 func (m *Manager) wake(ctx context.Context, r *task.Run, started *run, object inventory.Object, saved bool) error {
 	var err error
 	if saved {
-		err = m.restore(ctx, r, started, m.folderOf(object))
+		err = m.restore(ctx, r, started, object)
 	}
 	if err == nil {
 		err = fault.At(ctx, "start.launched")
@@ -116,11 +159,15 @@ func (m *Manager) wake(ctx context.Context, r *task.Run, started *run, object in
 	if err != nil {
 		return errors.Join(err, m.powerOff(context.WithoutCancel(ctx), started, api.EndFailed))
 	}
-	if !saved {
+	if !saved || object.Value.StayPaused {
 		return nil
 	}
 	_ = fault.At(ctx, "start.state-removed") // a kill; the guest must run now
-	return started.Resume(context.WithoutCancel(ctx))
+	if err := started.Resume(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	started.ThawRead()
+	return nil
 }
 
 func endedAtOnce(status api.Status) error {
@@ -142,11 +189,19 @@ func (m *Manager) tryStop(ctx context.Context, ref string) (api.Task, error) {
 	if err != nil {
 		return api.Task{}, err
 	}
-	if err := m.interrupt(ctx, object); err != nil {
+	silent := m.isSilent(object.Key)
+	if err := m.interrupt(ctx, object); errors.Is(err, state.ErrNoSpace) {
+		return api.Task{}, m.stopUnrecorded(ctx, object, err)
+	} else if err != nil {
 		return api.Task{}, err
 	}
 	m.forgetRestart(object.Key)
-	if object, err = m.allowed(ctx, object.Key, machine.OpStop); err != nil {
+	if silent { // it may have ended with what was undone
+		object, err = m.inv.Get(ctx, object.Key)
+	} else {
+		object, err = m.allowed(ctx, object.Key, machine.OpStop)
+	}
+	if err != nil {
 		return api.Task{}, err
 	}
 	order, err := m.claim(ctx, object, "machine.stop", api.StateStopping)
@@ -189,6 +244,8 @@ func (m *Manager) stop(ctx context.Context, r *task.Run, object inventory.Object
 		if err := m.powerOff(ctx, run, api.EndStopped); err != nil {
 			return err
 		}
+	} else if err := m.endSilent(ctx, object); err != nil {
+		return err
 	}
 	if err := removeState(m.folderOf(object)); err != nil {
 		return err
@@ -198,7 +255,7 @@ func (m *Manager) stop(ctx context.Context, r *task.Run, object inventory.Object
 	}
 	return m.finish(ctx, r, object.Key, func(record *inventory.Record) error {
 		m.enter(record, api.StateOff)
-		record.Status.MachineType = ""
+		record.Status.MachineType, record.Status.CPUs = "", 0
 		return nil
 	})
 }
@@ -303,7 +360,13 @@ func (m *Manager) Pause(ctx context.Context, ref string) (api.Machine, error) {
 
 // Resume lets a paused machine's CPUs run.
 func (m *Manager) Resume(ctx context.Context, ref string) (api.Machine, error) {
-	return m.direct(ctx, ref, machine.OpResume, func(ctx context.Context, run *run) error { return run.Resume(ctx) },
+	return m.direct(ctx, ref, machine.OpResume, func(ctx context.Context, run *run) error {
+		if err := run.Resume(ctx); err != nil {
+			return err
+		}
+		run.ThawRead() // it may stand still since it was restored
+		return nil
+	},
 		func(record *inventory.Record) { m.enter(record, api.StateRunning) })
 }
 

@@ -8,21 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/exporter"
+	"github.com/panalvm/panal/internal/folder"
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/problem"
-	"github.com/panalvm/panal/internal/runner"
 	"github.com/panalvm/panal/internal/state"
 	"github.com/panalvm/panal/internal/task"
 )
-
-// adoptWithin is how long a QEMU that was found may take to answer.
-const adoptWithin = 15 * time.Second
 
 // undoers are the ways back of this package's tasks.
 func (m *Manager) undoers() map[string]task.Undoer {
@@ -34,10 +31,19 @@ func (m *Manager) undoers() map[string]task.Undoer {
 			}
 			return m.settleOps(ctx, step.UUID)
 		},
-		"unmake":    undoer(func(_ context.Context, step made) error { return m.unmake(step) }),
-		"move-back": undoer(func(_ context.Context, step movedImage) error { return m.moveBack(step) }),
-		"undelete":  undoer(func(_ context.Context, step made) error { return m.undelete(step) }),
-		"unsave":    undoer(m.unsave),
+		"unmake":          undoer(func(_ context.Context, step made) error { return m.unmake(step) }),
+		"move-back":       undoer(func(_ context.Context, step movedImage) error { return m.moveBack(step) }),
+		"unmake-medium":   undoer(func(_ context.Context, step madeImage) error { return m.unmakeMedium(step) }),
+		"unmove-medium":   undoer(m.unmoveMedium),
+		"unmirror-medium": undoer(m.unmirrorMedium),
+		"unmove":          undoer(func(_ context.Context, step movedFolder) error { return m.unmove(step) }),
+		"unrelocate":      undoer(m.unrelocate),
+		"undelete":        undoer(func(_ context.Context, step made) error { return m.undelete(step) }),
+		"unsave":          undoer(m.unsave),
+		"unpublish":       undoer(func(_ context.Context, step exporter.Publication) error { return step.Undo() }),
+		"untake":          undoer(m.undoTake),
+		"unrestore":       undoer(func(_ context.Context, step unrestore) error { return m.undoRestore(step) }),
+		"rewire":          undoer(m.unwire),
 	}
 }
 
@@ -67,10 +73,12 @@ func (m *Manager) takeOver(ctx context.Context) error {
 		return err
 	}
 	m.adoptAll(ctx, objects)
-	if err := m.tasks.Recover(ctx); err != nil {
+	m.released()
+	if err := m.tasks.Recover(ctx, m.afterSilence(objects)); err != nil {
 		return err
 	}
-	if err := m.sweep(); err != nil {
+	close(m.recovered)
+	if err := errors.Join(m.sweep(), m.emptyAll(ctx)); err != nil {
 		return err
 	}
 	if newest, err := m.Store.Revision(ctx); err != nil {
@@ -80,7 +88,11 @@ func (m *Manager) takeOver(ctx context.Context) error {
 			return err
 		}
 	}
-	return m.reconcileAll(ctx, objects)
+	if err := m.reconcileAll(ctx, objects); err != nil {
+		return err
+	}
+	m.goOnAll(ctx)
+	return nil
 }
 
 // reconcileAll reconciles several machines at once: with thousands of them it
@@ -99,47 +111,19 @@ func (m *Manager) reconcileAll(ctx context.Context, objects []inventory.Object) 
 	return group.Wait()
 }
 
-// adoptAll finds the processes of all machines that may have one. Machines
-// that are off or saved are looked at as well: their process would be a stray.
-func (m *Manager) adoptAll(ctx context.Context, objects []inventory.Object) {
-	var group sync.WaitGroup
-	limit := make(chan struct{}, 16)
-	for _, object := range objects {
-		if _, err := os.Lstat(string(m.runtimeDir(object.Key))); isNotExist(err) {
-			continue
-		}
-		group.Go(func() {
-			limit <- struct{}{}
-			defer func() { <-limit }()
-			m.adopt(ctx, object)
-		})
-	}
-	group.Wait()
-}
-
-func (m *Manager) adopt(ctx context.Context, object inventory.Object) {
-	asking, cancel := context.WithTimeout(ctx, adoptWithin)
-	defer cancel()
-	session, err := runner.Attach(asking, m.runnerMachine(object))
-	if errors.Is(err, runner.ErrNoProcess) {
-		return
-	}
-	name := object.Value.Spec.Name
-	if err != nil {
-		m.log.Error("a machine's process could not be adopted", "machine", name, "error", err)
-		return
-	}
-	m.log.Info("adopted a machine", "machine", name, "pid", session.PID())
-	m.watchOver(object.Key, session)
-}
-
-// sweep removes the folders of machines that were being made or deleted.
+// sweep removes the folders of machines that were being made or deleted. What an
+// import was to keep stays.
 func (m *Manager) sweep() error {
 	entries, err := os.ReadDir(m.machinesDir())
 	if err != nil {
 		return err
 	}
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), keptPrefix) {
+			if _, err := sweepKept(folder.Folder(filepath.Join(m.machinesDir(), entry.Name()))); err != nil {
+				return err
+			}
+		}
 		if strings.HasPrefix(entry.Name(), ".new-") || strings.HasPrefix(entry.Name(), ".deleted-") {
 			if err := os.RemoveAll(filepath.Join(m.machinesDir(), entry.Name())); err != nil {
 				return err
@@ -178,7 +162,7 @@ func (m *Manager) settleOps(ctx context.Context, uuid string) ([]state.Op, error
 // unlessGone is an error of looking for a machine, but for that there is none:
 // it was never made, or is gone, and nothing is left to settle.
 func unlessGone(err error) error {
-	if problem.Of(err).Kind == api.KindNotFound {
+	if err != nil && problem.Of(err).Kind == api.KindNotFound {
 		return nil
 	}
 	return err
@@ -189,15 +173,19 @@ func (m *Manager) settleObject(ctx context.Context, object inventory.Object) ([]
 	var err error
 	uuid, before := object.Key, object.Value
 	record := &object.Value
-	record.Status.Task = ""
-	if err := m.folderOf(object).Settle(record.Digest); err != nil && !isNotExist(err) {
-		m.log.Warn("machine.json could not be settled", "machine", record.Spec.Name, "error", err)
+	if !m.isSilent(uuid) {
+		record.Status.Task = ""
 	}
+	m.settleDocument(object)
 	if run := m.running(uuid); run != nil {
 		err = m.settleRunning(ctx, run, object, record)
-	} else {
+	} else if !m.isSilent(uuid) {
 		m.settleEnded(object, record)
 	}
+	if !m.isSilent(uuid) {
+		m.settleGoingOn(record)
+	}
+	m.warnSilent(uuid, &record.Status)
 	if err != nil {
 		return nil, err
 	}
@@ -207,12 +195,25 @@ func (m *Manager) settleObject(ctx context.Context, object inventory.Object) ([]
 	return m.inv.UpdateOps(ctx, object, before.Spec)
 }
 
+// settleDocument finishes putting machine.json in place, where that was cut off.
+func (m *Manager) settleDocument(object inventory.Object) {
+	dir := m.folderOf(object)
+	defer m.documents.hold(dir)()
+	if latest, err := m.inv.Get(m.base, object.Key); err == nil {
+		object = latest
+	}
+	if err := dir.Settle(object.Value.Digest); err != nil && !isNotExist(err) {
+		m.log.Warn("machine.json could not be settled", "machine", object.Value.Spec.Name, "error", err)
+	}
+}
+
 // settleRunning settles the record of a machine that has a process.
 func (m *Manager) settleRunning(ctx context.Context, run *run, object inventory.Object, record *inventory.Record) error {
 	running, word, err := run.Running(ctx)
 	if err != nil {
 		return nil // it is ending: its supervisor writes that down
 	}
+	state := api.StateRunning
 	switch {
 	case record.Status.State == api.StateSaved || record.Status.State == api.StateOff || word == "inmigrate":
 		// Saved but not yet ended, or reading a saved state that is still whole:
@@ -220,13 +221,28 @@ func (m *Manager) settleRunning(ctx context.Context, run *run, object inventory.
 		return m.endStray(ctx, run, object, record)
 	case record.Status.State == api.StatePaused && !running:
 		return nil
+	case !running && record.Merging && isPivoting(ctx, run, m.folderOf(object), record.Spec):
+		// Its guest stands still until the images that it writes are put down:
+		// merging them does that.
 	case !running && (word == "paused" || word == "postmigrate" || word == "prelaunch"):
 		// A task stopped its CPUs, or was about to let them run.
 		if err := removeState(m.folderOf(object)); err != nil {
 			return err
 		}
-		if err := run.Resume(ctx); err != nil {
+		if record.StayPaused && word == "paused" {
+			state = api.StatePaused
+		} else if err := run.Resume(ctx); err != nil {
 			return err
+		}
+	}
+	record.StayPaused = false
+	if count, err := run.PluggedCPUs(ctx); err == nil {
+		record.Status.CPUs = count
+	}
+	if open, err := run.AgentOpen(ctx); err == nil {
+		record.Status.Agent = open // it may have come or gone while no daemon ran
+		if open {
+			m.aside(func() { m.agentCame(object.Key) })
 		}
 	}
 	if record.Status.PID == 0 {
@@ -234,7 +250,7 @@ func (m *Manager) settleRunning(ctx context.Context, run *run, object inventory.
 			return err
 		}
 	}
-	m.enter(record, api.StateRunning)
+	m.enter(record, state)
 	return nil
 }
 

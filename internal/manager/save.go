@@ -56,6 +56,9 @@ type unsaved struct {
 	Paused bool   `json:"paused"` // it was paused before
 }
 
+// moveOff is what to do about a controller whose state cannot be written.
+const moveOff = "put its drives on another controller while it is off"
+
 // Save begins to write a machine's state to disk and to end its process.
 func (m *Manager) Save(ctx context.Context, ref string) (api.Task, error) {
 	return again(ctx, func() (api.Task, error) { return m.trySave(ctx, ref) })
@@ -65,6 +68,9 @@ func (m *Manager) trySave(ctx context.Context, ref string) (api.Task, error) {
 	object, err := m.allowed(ctx, ref, machine.OpSave)
 	if err != nil {
 		return api.Task{}, err
+	}
+	if reason := machine.Unsavable(object.Value.Spec); reason != "" {
+		return api.Task{}, problem.New(api.KindUnsupported, "shut it down, or "+moveOff, "save %s: %s", object.Value.Spec.Name, reason)
 	}
 	paused := object.Value.Status.State == api.StatePaused
 	order, err := m.claim(ctx, object, "machine.save", api.StateSaving)
@@ -93,7 +99,7 @@ func (m *Manager) save(ctx context.Context, r *task.Run, object inventory.Object
 		return err
 	}
 	r.Step("writing the memory")
-	if err := m.writeState(ctx, r, run, dir); err != nil {
+	if err := m.writeState(ctx, r, run, dir, object.Value.Spec.Drives); err != nil {
 		return err
 	}
 	if err := fault.At(ctx, "save.written"); err != nil {
@@ -114,7 +120,7 @@ func (m *Manager) save(ctx context.Context, r *task.Run, object inventory.Object
 }
 
 // writeState writes the saved state, whole or not at all.
-func (m *Manager) writeState(ctx context.Context, r *task.Run, run *run, dir folder.Folder) (err error) {
+func (m *Manager) writeState(ctx context.Context, r *task.Run, run *run, dir folder.Folder, drives []api.Drive) (err error) {
 	part := dir.Path(folder.Saved, statePart)
 	file, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -125,7 +131,11 @@ func (m *Manager) writeState(ctx context.Context, r *task.Run, run *run, dir fol
 			err = errors.Join(err, file.Close())
 		}
 	}()
-	packer, err := zstd.NewWriter(file, zstd.WithEncoderLevel(stateLevel), zstd.WithWindowSize(stateWindow))
+	sealed, err := sealState(dir, drives, file)
+	if err != nil {
+		return err
+	}
+	packer, err := zstd.NewWriter(sealed, zstd.WithEncoderLevel(stateLevel), zstd.WithWindowSize(stateWindow))
 	if err != nil {
 		return err
 	}
@@ -134,7 +144,7 @@ func (m *Manager) writeState(ctx context.Context, r *task.Run, run *run, dir fol
 	}); err != nil {
 		return errors.Join(err, packer.Close())
 	}
-	if err := packer.Close(); err != nil {
+	if err := errors.Join(packer.Close(), sealed.Close()); err != nil {
 		return err
 	}
 	if err := fault.At(ctx, "save.unsynced"); err != nil {
@@ -163,11 +173,15 @@ func (m *Manager) unsave(ctx context.Context, step unsaved) error {
 		m.modify(step.UUID, func(record *inventory.Record) { m.enter(record, api.StatePaused) })
 		return nil
 	}
-	return run.Resume(ctx)
+	if err := run.Resume(ctx); err != nil && !run.ends() {
+		return err
+	}
+	return nil
 }
 
 // restore reads the saved state into a QEMU that waits for it.
-func (m *Manager) restore(ctx context.Context, r *task.Run, run *run, dir folder.Folder) error {
+func (m *Manager) restore(ctx context.Context, r *task.Run, run *run, object inventory.Object) error {
+	dir := m.folderOf(object)
 	file, err := os.Open(dir.Path(folder.Saved, stateFile))
 	if err != nil {
 		return fmt.Errorf("read the saved state: %w", err)
@@ -177,7 +191,11 @@ func (m *Manager) restore(ctx context.Context, r *task.Run, run *run, dir folder
 	if err != nil {
 		return err
 	}
-	unpacker, err := zstd.NewReader(file, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
+	packed, err := m.openState(object.Key, dir, object.Value.Spec.Drives, file)
+	if err != nil {
+		return err
+	}
+	unpacker, err := zstd.NewReader(packed, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(64<<20))
 	if err != nil {
 		return err
 	}

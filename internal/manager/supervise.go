@@ -9,6 +9,7 @@ import (
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
+	"github.com/panalvm/panal/internal/media"
 	"github.com/panalvm/panal/internal/runner"
 	"github.com/panalvm/panal/internal/state"
 )
@@ -31,13 +32,20 @@ func (m *Manager) watchOver(uuid string, session *runner.Session) *run {
 
 // happened writes down what a session has noticed.
 func (m *Manager) happened(uuid string, event runner.Event) {
+	switch event.Kind {
+	case runner.CPUGone:
+		m.aside(func() { m.countCPUs(uuid) })
+		return
+	case runner.AgentOpened:
+		defer m.aside(func() { m.agentCame(uuid) })
+	}
 	m.modify(uuid, func(record *inventory.Record) {
 		status := &record.Status
 		switch event.Kind {
 		case runner.AgentOpened:
 			status.Agent = true
 		case runner.AgentClosed:
-			status.Agent = false
+			status.Agent, status.CPUsOnline = false, 0
 		case runner.WasReset:
 			status.Resets++
 		case runner.ImagesRestarted:
@@ -46,6 +54,16 @@ func (m *Manager) happened(uuid string, event runner.Event) {
 			status.Warnings = addOnce(status.Warnings, "a drive reported an error to the guest: "+event.Detail)
 		}
 	})
+}
+
+// aside does what an event calls for and takes asking QEMU or the guest, for which
+// the one that tells of events must not wait.
+func (m *Manager) aside(do func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.group.Go(do)
+	}
 }
 
 // ended writes down how a run ended, and starts the machine again if its
@@ -63,14 +81,33 @@ func (m *Manager) ended(uuid string, r *run) {
 		m.decideRestart(current, end, ranFor)
 		record = *current
 	})
+	m.nameBases(record)
 	m.mu.Lock()
 	if m.runs[uuid] == r {
 		delete(m.runs, uuid)
 	}
 	m.mu.Unlock()
 	close(r.settled)
+	m.released()
 	m.log.Info("machine ended", "machine", record.Spec.Name, "reason", end.Reason, "detail", end.Detail)
 	m.scheduleRestart(uuid, record)
+}
+
+// nameBases has the images of a machine whose process has ended name the images that were served to it as what they are:
+// others than the daemon have only that name to go by.
+func (m *Manager) nameBases(record inventory.Record) {
+	for _, drive := range record.Spec.Drives {
+		if !machine.Layered(drive) || drive.Format == "qcow2" || drive.Format == "raw" {
+			continue
+		}
+		layers, err := media.OwnLayers(record.Folder, drive.File)
+		if err == nil {
+			err = media.NameBase(record.Folder, layers[len(layers)-1].File, media.RefOf(drive))
+		}
+		if err != nil {
+			m.log.Warn("an image's name of what it stands on was not looked at", "machine", record.Spec.Name, "drive", drive.Name, "error", err)
+		}
+	}
 }
 
 // afterRun is a status once its run has ended. The end of a save is the
@@ -79,7 +116,7 @@ func (m *Manager) ended(uuid string, r *run) {
 func afterRun(status api.Status, end api.End) api.Status {
 	after := api.Status{
 		State: api.StateOff, Since: end.Time, Task: status.Task, LastEnd: &end, Restarts: status.Restarts,
-		MachineType: status.MachineType,
+		MachineType: status.MachineType, CPUs: status.CPUs,
 	}
 	if end.Reason == api.EndSaved {
 		after.State, after.Since = status.State, status.Since
@@ -205,13 +242,4 @@ func (m *Manager) forgetRestart(uuid string) {
 		timer.Stop()
 		delete(m.restarts, uuid)
 	}
-}
-
-func addOnce(list []string, text string) []string {
-	for _, known := range list {
-		if known == text {
-			return list
-		}
-	}
-	return append(list, text)
 }

@@ -13,19 +13,23 @@ import (
 
 // CreateCopy makes an image that holds what another one does, with all that
 // this one stands on, and stands on nothing. Its size is the other's, or size if
-// that is more. Report is called now and then with the
+// that is more. It is encrypted if there is a seal. Report is called now and then with the
 // bytes of the disk that are done. Nothing is left of it after an error.
-func CreateCopy(ctx context.Context, path string, from disk.Image, size int64, report func(done, total int64)) error {
-	return createCopy(ctx, path, "qcow2", from, size, report)
+func CreateCopy(ctx context.Context, path string, from disk.Image, size int64, seal *Seal, report func(done, total int64)) error {
+	return createCopy(ctx, path, "qcow2", from, size, seal, report)
 }
 
-func createCopy(ctx context.Context, path, format string, from disk.Image, size int64, report func(done, total int64)) (err error) {
+func createCopy(ctx context.Context, path, format string, from disk.Image, size int64, seal *Seal, report func(done, total int64)) (err error) {
 	files, err := hostfs.Beside(path)
 	if err != nil {
 		return err
 	}
 	size = (max(size, from.Size()) + sector - 1) / sector * sector
-	img, err := disk.Create(path, disk.CreateOptions{FS: files, Formats: formats.All(), Format: format, Size: size})
+	o := disk.CreateOptions{FS: files, Formats: formats.All(), Format: format, Size: size}
+	if seal != nil {
+		o.Encryption, o.Keys = seal.Header, seal.Keys
+	}
+	img, err := disk.Create(path, o)
 	if err != nil {
 		return fmt.Errorf("make the disk %s: %w", path, err)
 	}
@@ -52,5 +56,5 @@ func syncImage(img disk.Image) error {
 // CreateRawCopy is CreateCopy into a raw file: for what optical and floppy
 // drives hold.
 func CreateRawCopy(ctx context.Context, path string, from disk.Image, report func(done, total int64)) error {
-	return createCopy(ctx, path, "raw", from, 0, report)
+	return createCopy(ctx, path, "raw", from, 0, nil, report)
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/disk"
@@ -16,15 +19,44 @@ import (
 )
 
 // CreateOverlay makes a differencing image that stands on another one and has
-// its size. The other one is not touched. Nothing is left of it after an error.
-func CreateOverlay(path string, on Ref) error {
+// its size. The other one is not touched. Where that is encrypted, so is the image, by the
+// same key; else it is if there is a header, which NewHeader makes. Nothing is left of it after an error.
+func CreateOverlay(path string, on Ref, header []byte) error {
 	parent, links, err := OpenImage(on, OpenOptions{})
 	if err != nil {
 		return err
 	}
 	defer parent.Close() //nolint:errcheck // it was only looked at
+	if below, err := disk.EncryptionHeader(parent); err != nil {
+		return err
+	} else if below != nil {
+		header = below
+	}
 	err = create(path, disk.CreateOptions{
-		Size: int64(describe(links[0]).Size), Parent: parent, ParentName: written(on), ParentFormat: qemuName(links[0].Info.Format),
+		Encryption: header,
+		Size:       int64(describe(links[0]).Size), Parent: parent, ParentName: written(on), ParentFormat: qemuName(links[0].Info.Format),
+	})
+	if err != nil {
+		return fmt.Errorf("make the differencing image %s: %w", path, err)
+	}
+	return nil
+}
+
+// CreateDifference makes a differencing image for an image that a machine has as
+// its own, or for a source; of one that is encrypted, by the same key. Nothing is left of it after an error.
+func CreateDifference(path string, on Ref) error {
+	parent, links, err := OpenImage(on, OpenOptions{Alone: true})
+	if err != nil {
+		return err
+	}
+	defer parent.Close() //nolint:errcheck // it was only looked at
+	header, err := disk.EncryptionHeader(parent)
+	if err != nil {
+		return err
+	}
+	err = create(path, disk.CreateOptions{
+		Encryption: header,
+		Size:       int64(describe(links[0]).Size), Parent: parent, ParentName: written(on), ParentFormat: qemuName(links[0].Info.Format),
 	})
 	if err != nil {
 		return fmt.Errorf("make the differencing image %s: %w", path, err)
@@ -51,10 +83,10 @@ func qemuName(format string) string {
 	return format
 }
 
-// CreateEmpty makes an empty image that grows as it is written. Nothing is
-// left of it after an error.
-func CreateEmpty(path string, size api.Size) error {
-	if err := create(path, disk.CreateOptions{Size: int64(size)}); err != nil {
+// CreateEmpty makes an empty image that grows as it is written; encrypted if there is a
+// header. Nothing is left of it after an error.
+func CreateEmpty(path string, size api.Size, header []byte) error {
+	if err := create(path, disk.CreateOptions{Size: int64(size), Encryption: header}); err != nil {
 		return fmt.Errorf("make the disk %s: %w", path, err)
 	}
 	return nil
@@ -77,22 +109,42 @@ func create(path string, o disk.CreateOptions) error {
 	return nil
 }
 
-// Move moves a file, by name where both places are on one file system, by
+// Move moves a file to a place where none is, by name where both places are on one file system, by
 // copying elsewhere. A copy leaves the source where it is: the caller removes
 // it when the copy is committed; copied says so. Report is called now and then
 // with the bytes copied.
 func Move(ctx context.Context, from, to string, report func(done, total int64)) (copied bool, err error) {
-	err = os.Rename(from, to)
+	if from == to {
+		return false, nil // it is there
+	}
+	err = renameNew(from, to)
 	if err == nil {
 		return false, errors.Join(syncPath(filepath.Dir(to)), syncPath(filepath.Dir(from)))
 	}
 	if !errors.Is(err, syscall.EXDEV) {
 		return false, err
 	}
-	return true, copyFile(ctx, from, to, report)
+	return true, CopyFile(ctx, from, to, report)
 }
 
-func copyFile(ctx context.Context, from, to string, report func(done, total int64)) (err error) {
+// renameNew renames a file, and replaces none.
+func renameNew(from, to string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) { // the file system cannot tell
+		if _, err := os.Lstat(to); err == nil {
+			return &os.LinkError{Op: "rename", Old: from, New: to, Err: fs.ErrExist}
+		}
+		return os.Rename(from, to)
+	}
+	if err != nil {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: err}
+	}
+	return nil
+}
+
+// CopyFile copies a file to a place where none is, durably and with its holes.
+// Nothing is left of it after an error.
+func CopyFile(ctx context.Context, from, to string, report func(done, total int64)) (err error) {
 	source, err := os.Open(from)
 	if err != nil {
 		return err
@@ -117,6 +169,9 @@ func copyFile(ctx context.Context, from, to string, report func(done, total int6
 	}
 	if err := target.Truncate(info.Size()); err != nil {
 		return err
+	}
+	if err := keepRoom(target, info); err != nil {
+		return fmt.Errorf("copy %s: reserve as much room as it has: %w", from, err)
 	}
 	return target.Sync()
 }

@@ -14,8 +14,9 @@ import (
 	"github.com/panalvm/panal/internal/problem"
 )
 
-// known refuses a format that there is none of.
-func known(ref Ref) error {
+// KnownFormat refuses a format that there is none of: api.KindInvalid, or api.KindUnsupported of one that only
+// others read.
+func KnownFormat(ref Ref) error {
 	if ref.Format == "" {
 		return nil
 	}
@@ -26,11 +27,7 @@ func known(ref Ref) error {
 	if slices.Contains([]string{"qed", "dmg", "bochs", "cloop"}, ref.Format) {
 		return problem.New(api.KindUnsupported, "convert it with qemu-img convert", "image %s has the format %s", ref.Path, ref.Format)
 	}
-	names := []string{}
-	for _, f := range formats.All() {
-		names = append(names, f.Name)
-	}
-	return problem.New(api.KindInvalid, "one of "+strings.Join(names, ", "), "image %s: there is no format %q", ref.Path, ref.Format)
+	return problem.New(api.KindInvalid, "", "image %s: %v", ref.Path, err)
 }
 
 // explain makes an error of the engine a problem that says what to do.
@@ -42,6 +39,10 @@ func explain(path string, err error) error {
 	switch {
 	case errors.Is(err, disk.ErrOutside):
 		kind, help = api.KindRefused, "put all its files into one directory, or flatten it with `panal disk convert --allow DIR`"
+	case errors.Is(err, disk.ErrLocked):
+		kind, help = api.KindLocked, UnlockHelp
+	case errors.Is(err, disk.ErrWrongPassphrase):
+		kind = api.KindRefused
 	case errors.Is(err, disk.ErrNoParent), errors.Is(err, disk.ErrWrongParent):
 		help = "put its parent beside it"
 	case errors.Is(err, disk.ErrCycle), errors.Is(err, disk.ErrDepth):
@@ -61,6 +62,16 @@ func explain(path string, err error) error {
 		why = cause(err).Error()
 	}
 	return problem.New(kind, help, "image %s: %s", path, strings.TrimPrefix(why, path+": "))
+}
+
+// Damaged says of an error of reading an image, which people know by this name, that it is the image that is
+// damaged, where it is; any other stays as it is.
+func Damaged(name string, err error) error {
+	bad, ok := errors.AsType[*disk.FormatError](err)
+	if !ok {
+		return err
+	}
+	return problem.New(api.KindUnreadable, "`panal disk check` may say more; get it again, or import what can be read of it", "%s is damaged: %s", name, bad)
 }
 
 // notThere says what is missing: the file, a part of it, or what the error

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/disk"
@@ -30,10 +32,14 @@ type Image struct {
 	Path   string // absolute; may name a member of an archive
 	Format string // the engine's name for it: raw, qcow2, vdi, vhd, vhdx, vmdk, parallels, xva, qcow
 	Size   api.Size
+	// Allocated is how many bytes its own files take up.
+	Allocated api.Size
 	// Files are further files that it consists of.
 	Files []string
 	// Device tells that it is a block device.
 	Device bool
+	// Encrypted tells that its content is encrypted (LUKS).
+	Encrypted bool
 
 	whole bool // the path is that of a file or device, all of which is the image
 }
@@ -41,16 +47,21 @@ type Image struct {
 // Chain is an image and those it stands on, the image itself first.
 type Chain []Image
 
-// Plain tells whether QEMU may open the chain itself: images in its own two
-// formats, each one whole file, or a device. The code that reads those in QEMU
+// Plain tells whether QEMU may open the chain itself: images in its own
+// formats, QCOW2, raw and LUKS, each one whole file, or a device. The code that reads those in QEMU
 // is what its makers test and mend; its readers of other programs' formats are not.
 func (c Chain) Plain() bool {
 	for _, image := range c {
-		if !image.whole || len(image.Files) > 0 || image.Format != "raw" && image.Format != "qcow2" {
+		if !image.whole || len(image.Files) > 0 || image.Format != "raw" && image.Format != "qcow2" && image.Format != "luks" {
 			return false
 		}
 	}
 	return true
+}
+
+// Encrypted tells whether any image of the chain is encrypted.
+func (c Chain) Encrypted() bool {
+	return slices.ContainsFunc(c, func(i Image) bool { return i.Encrypted })
 }
 
 // Movable tells whether the image is one file that is complete in itself.
@@ -65,6 +76,10 @@ type OpenOptions struct {
 	// Locked opens the image for use: it fails while another process writes it, and for
 	// as long as it is open nobody else can. Without, it is only looked at.
 	Locked bool
+	// InUse opens the image for writing while a machine runs on it: what that does not write, such as the
+	// key slots of an encrypted one.
+	InUse bool
+	Keys  disk.Keys // opens what is encrypted; nil leaves the content locked
 	// Through is as in diskfile.Place.
 	Through func(*hostfs.FS) disk.FS
 }
@@ -72,12 +87,12 @@ type OpenOptions struct {
 // OpenImage opens an image with all that it stands on, and describes these,
 // the image first. The caller closes it. Errors are problems that name the image.
 func OpenImage(ref Ref, o OpenOptions) (disk.Image, []diskfile.Link, error) {
-	if err := known(ref); err != nil {
+	if err := KnownFormat(ref); err != nil {
 		return nil, nil, err
 	}
 	place := diskfile.Place{Through: o.Through}
 	img, links, err := place.OpenLinks(ref.Path, diskfile.OpenOptions{
-		Format: ref.Format, Snapshot: ref.Snapshot, Write: o.Write, Unlocked: !o.Locked, Alone: o.Alone,
+		Format: ref.Format, Snapshot: ref.Snapshot, Write: o.Write, Unlocked: !o.Locked, InUse: o.InUse, Alone: o.Alone, Keys: o.Keys,
 	})
 	if err != nil {
 		return nil, nil, explain(ref.Path, err)
@@ -122,11 +137,25 @@ func Look(ref Ref) (chain Chain, guessed Guess, err error) {
 	}
 	head := make([]byte, headSize)
 	n, err := img.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, disk.ErrLocked) {
 		return nil, Guess{}, problem.New(api.KindUnreadable, "`panal disk check` may say more",
 			"image %s: its first sectors cannot be read: %s", ref.Path, cause(err))
 	}
 	return chain, guess(head[:n], chain[0].Size), nil
+}
+
+// Recognise checks that a file is an image that can be opened, alone if what it
+// stands on is told elsewhere. A file that is not there is no error: it may
+// come back, and until then the machine does not start.
+func Recognise(ref Ref, alone bool) error {
+	img, _, err := OpenImage(ref, OpenOptions{Alone: alone})
+	if err != nil {
+		if _, missing := os.Stat(ref.Path); errors.Is(missing, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	return img.Close()
 }
 
 // sector is the unit of a guest's disk.
@@ -135,7 +164,7 @@ const sector = 512
 func describe(link diskfile.Link) Image {
 	image := Image{
 		Path: link.Name, Format: link.Info.Format, Files: link.Info.Files,
-		Size: api.Size(link.Info.Size+sector-1) / sector * sector,
+		Size: api.Size(link.Info.Size+sector-1) / sector * sector, Allocated: api.Size(link.Info.Allocated), Encrypted: link.Info.Encrypted,
 	}
 	if info, err := os.Stat(link.Name); err == nil {
 		image.Device = info.Mode()&os.ModeDevice != 0

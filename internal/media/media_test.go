@@ -174,7 +174,7 @@ func TestOverlayLeavesItsBaseAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	overlay := filepath.Join(dir, "overlay.qcow2")
-	if err := CreateOverlay(overlay, Ref{Path: source, Format: "raw"}); err != nil {
+	if err := CreateOverlay(overlay, Ref{Path: source, Format: "raw"}, nil); err != nil {
 		t.Fatal(err)
 	}
 	run(t, dir, "check", "-q", overlay)
@@ -198,7 +198,7 @@ func TestOverlaysStandOnEveryFormat(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := CreateOverlay(overlay, Ref{Path: image, Format: chain[0].Format}); err != nil {
+		if err := CreateOverlay(overlay, Ref{Path: image, Format: chain[0].Format}, nil); err != nil {
 			t.Fatal(err)
 		}
 		// What is written into it is for other programs to understand.
@@ -216,7 +216,7 @@ func TestEarlierStatesAreOpenedAndNeverTakenForThePresentOne(t *testing.T) {
 		t.Errorf("the chain is %+v, %v", chain, err)
 	}
 	overlay := filepath.Join(dir, "overlay.qcow2")
-	if err := CreateOverlay(overlay, ref); err != nil {
+	if err := CreateOverlay(overlay, ref, nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(Ref{Path: overlay}); err == nil {
@@ -231,7 +231,7 @@ func TestEarlierStatesAreOpenedAndNeverTakenForThePresentOne(t *testing.T) {
 func TestEmptyDisksAreWhole(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "new.qcow2")
-	if err := CreateEmpty(path, 3*api.GiB); err != nil {
+	if err := CreateEmpty(path, 3*api.GiB, nil); err != nil {
 		t.Fatal(err)
 	}
 	run(t, dir, "check", "-q", path)
@@ -239,7 +239,7 @@ func TestEmptyDisksAreWhole(t *testing.T) {
 	if err != nil || chain[0].Size != 3*api.GiB || !chain.Plain() {
 		t.Errorf("the disk is %+v, %v", chain, err)
 	}
-	if err := CreateEmpty(path, api.GiB); !errors.Is(err, fs.ErrExist) {
+	if err := CreateEmpty(path, api.GiB, nil); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("made over another one: %v", err)
 	}
 }
@@ -273,7 +273,7 @@ func TestCopyKeepsHolesAndStopsWhenCancelled(t *testing.T) {
 	if err := errors.Join(file.Truncate(128<<20), file.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if err := copyFile(t.Context(), from, to, func(int64, int64) {}); err != nil {
+	if err := CopyFile(t.Context(), from, to, func(int64, int64) {}); err != nil {
 		t.Fatal(err)
 	}
 	a, _ := os.ReadFile(from)
@@ -285,7 +285,7 @@ func TestCopyKeepsHolesAndStopsWhenCancelled(t *testing.T) {
 	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := copyFile(cancelled, from, to+"2", func(int64, int64) {}); !errors.Is(err, context.Canceled) {
+	if err := CopyFile(cancelled, from, to+"2", func(int64, int64) {}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Lstat(to + "2"); !errors.Is(err, os.ErrNotExist) {

@@ -1,9 +1,6 @@
 package media
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/disk"
 )
@@ -13,48 +10,12 @@ import (
 // fails while a machine writes to it, and holds machines off until it is closed.
 //
 // A differencing image is not asked what it stands on: the drive says that, and
-// it may lie in directories that no image may refer to.
-func OpenDrive(drive api.Drive, path string) (disk.Image, error) {
-	if drive.Mode != api.Overlay || path == "" || drive.Source == "" {
-		ref := RefOf(drive)
-		if path != "" {
-			ref.Path = path
-		}
-		img, _, err := OpenImage(ref, OpenOptions{Locked: path != ""})
-		return img, err
-	}
-	top, _, err := OpenImage(Ref{Path: path, Format: "qcow2"}, OpenOptions{Locked: true, Alone: true})
-	if err != nil {
-		return nil, err
-	}
-	layer, ok := top.(disk.Mapper)
-	if !ok {
-		return nil, errors.Join(fmt.Errorf("image %s does not tell what it holds: %w", path, errors.ErrUnsupported), top.Close())
-	}
-	below, _, err := OpenImage(RefOf(drive), OpenOptions{})
-	if err != nil {
-		return nil, errors.Join(err, top.Close())
-	}
-	return &stacked{top, layer, below}, nil
+// it may lie in directories that no image may refer to. Keys opens what is encrypted.
+func OpenDrive(drive api.Drive, path string, keys disk.Keys) (disk.Image, error) {
+	return openStack(StackOf(drive, path), path != "", keys)
 }
 
-// stacked is an image over a parent that it does not name.
-type stacked struct {
-	disk.Image // alone: what it lacks is zero
-	disk.Mapper
-	below disk.Image
+// OpenDifference is OpenDrive for a drive that writes a differencing image above all that, the QCOW2 one at difference.
+func OpenDifference(difference string, drive api.Drive, path string, keys disk.Keys) (disk.Image, error) {
+	return openStack(append([]Ref{{Path: difference, Format: "qcow2"}}, StackOf(drive, path)...), true, keys)
 }
-
-// Parent is the image that shines through.
-func (s *stacked) Parent() disk.Image { return s.below }
-
-// ReadAt reads through to the parent.
-func (s *stacked) ReadAt(p []byte, off int64) (int, error) {
-	return disk.ReadThrough(s, p, off, func(e disk.Extent, p []byte) error {
-		_, err := s.Image.ReadAt(p, e.Off)
-		return err
-	})
-}
-
-// Close closes both.
-func (s *stacked) Close() error { return errors.Join(s.Image.Close(), s.below.Close()) }

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/internal/state"
 )
 
@@ -37,6 +38,7 @@ var classes = map[api.Kind]class{
 	api.KindRefused:     {403, "Not allowed"},
 	api.KindTooLarge:    {413, "The request is too large"},
 	api.KindCancelled:   {409, "It was cancelled"},
+	api.KindLocked:      {423, "A disk is locked"},
 	api.KindTimeout:     {504, "It took too long"},
 	api.KindUnavailable: {503, "The daemon cannot answer now"},
 	api.KindInternal:    {500, "A defect of Panal"},
@@ -90,11 +92,12 @@ type Kinder interface {
 }
 
 // Of turns any error into a problem: one that is in its chain already is taken
-// as it is but with the whole chain's text, a [Kinder] by its word, the
-// system's own errors by their meaning, and the rest are defects.
+// as it is but with the whole chain's text, a [Kinder] by its word, images that
+// are damaged and the system's own errors by their meaning, and the rest are defects.
 func Of(err error) *api.Problem {
 	var p *api.Problem
 	var kinder Kinder
+	var bad *disk.FormatError
 	switch {
 	case err == nil:
 		return nil
@@ -104,6 +107,8 @@ func Of(err error) *api.Problem {
 		return New(kinder.ProblemKind(), kinder.ProblemHelp(), "%s", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, state.ErrNoSpace):
 		return New(api.KindNoSpace, "free some space and try again", "%s", err)
+	case errors.As(err, &bad):
+		return New(api.KindUnreadable, "`panal disk check` may say more of the image", "%s", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return New(api.KindUnreadable, "check the permissions", "%s", err)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EIO):
@@ -148,9 +153,18 @@ func ofStore(err error) (api.Kind, bool) {
 	return "", false
 }
 
+// maxDetail bounds, in bytes, what a problem says.
+const maxDetail = 4 << 10
+
 func complete(p *api.Problem) *api.Problem {
 	c := classes[p.Kind]
 	p.Type = "urn:panal:problem:" + string(p.Kind)
 	p.Title, p.Status = c.title, c.status
+	if len(p.Detail) > maxDetail { // a name that a stranger chose can have any length
+		p.Detail = strings.ToValidUTF8(p.Detail[:maxDetail], "") + "…"
+	}
+	if len(p.Help) > maxDetail {
+		p.Help = strings.ToValidUTF8(p.Help[:maxDetail], "") + "…"
+	}
 	return p
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/internal/state"
 )
@@ -22,7 +23,7 @@ var kinds = map[api.Kind]int{
 	api.KindInvalid: 422, api.KindNotFound: 404, api.KindAmbiguous: 409, api.KindExists: 409, api.KindConflict: 409,
 	api.KindWrongState: 409, api.KindBusy: 409, api.KindEdited: 409, api.KindUnreadable: 422, api.KindUnsupported: 422,
 	api.KindMissing: 422, api.KindNoSpace: 507, api.KindGone: 410, api.KindRefused: 403, api.KindTooLarge: 413,
-	api.KindCancelled: 409, api.KindTimeout: 504, api.KindUnavailable: 503, api.KindInternal: 500,
+	api.KindCancelled: 409, api.KindLocked: 423, api.KindTimeout: 504, api.KindUnavailable: 503, api.KindInternal: 500,
 }
 
 func TestKinds(t *testing.T) {
@@ -100,6 +101,7 @@ func TestOf(t *testing.T) {
 		{fmt.Errorf("wait: %w", context.DeadlineExceeded), api.KindTimeout, "wait: context deadline exceeded", ""},
 		{fmt.Errorf("get: %w", state.ErrNotFound), api.KindNotFound, "get: " + state.ErrNotFound.Error(), ""},
 		{fmt.Errorf("put: %w", state.ErrConflict), api.KindConflict, "put: " + state.ErrConflict.Error(), ""},
+		{fmt.Errorf("copy: %w", disk.Corrupt("vdi", 1, "torn")), api.KindUnreadable, "copy: vdi: at offset 0x1: torn", "`panal disk check` may say more of the image"},
 		{errors.New("odd"), api.KindInternal, "odd", "please report this"},
 	} {
 		got := problem.Of(test.err)

@@ -42,6 +42,7 @@ type Spec struct {
 	Dir   string     // its working directory
 	User  *Identity  // nil for the daemon's own
 	Name  string     // what it is called in lists of processes; "" for its path
+	Lock  bool       // it may lock any amount of memory, or as much as the daemon may
 }
 
 // Process is a program that runs, or ran.
@@ -67,7 +68,11 @@ func Start(spec Spec) (*Process, error) {
 	if spec.User != nil {
 		command.SysProcAttr.Credential = spec.User.Credential()
 	}
-	if err := command.Start(); err != nil {
+	start := command.Start
+	if spec.Lock {
+		start = func() error { return withLocks(command.Start) }
+	}
+	if err := start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", spec.Path, err)
 	}
 	p := &Process{PID: command.Process.Pid, child: command, done: make(chan struct{})}

@@ -3,12 +3,16 @@ package process
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 func patience(t *testing.T) context.Context {
@@ -125,5 +129,47 @@ func TestHandlesTellOfTheEndToWhomeverHasThem(t *testing.T) {
 	}
 	if _, err := p.Handle(); !errors.Is(err, ErrGone) {
 		t.Errorf("a handle of what is gone: %v", err)
+	}
+}
+
+// TestLocks starts a program that may lock memory, and one that is started after it and may not.
+func TestLocks(t *testing.T) {
+	most, err := MayLock()
+	if err != nil || most <= 0 {
+		t.Fatal(most, err)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &before); err != nil {
+		t.Fatal(err)
+	}
+	lower := unix.Rlimit{Cur: 1 << 20, Max: before.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &lower); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: before.Cur, Max: before.Max}) })
+	for _, lock := range []bool{true, false} {
+		log, err := os.CreateTemp(t.TempDir(), "log")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		p, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "ulimit -l"}, Log: log, Dir: "/", Lock: lock})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.How(); err != nil {
+			t.Fatal(err)
+		}
+		said, err := os.ReadFile(log.Name())
+		want := "1024"
+		if lock {
+			want = strconv.FormatInt(most>>10, 10)
+			if most == math.MaxInt64 {
+				want = "unlimited"
+			}
+		}
+		if got := strings.TrimSpace(string(said)); err != nil || got != want {
+			t.Errorf("started with %v it may lock %q KiB, want %s: %v", lock, got, want, err)
+		}
 	}
 }

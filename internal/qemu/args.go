@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// firstFD is the descriptor of the first file: those before are standard
+// FirstFD is the descriptor of the first file of an invocation: those before are standard
 // input, output and error.
-const firstFD = 3
+const FirstFD = 3
 
 // builder collects the arguments and files of an invocation.
 type builder struct {
@@ -21,7 +21,11 @@ type builder struct {
 	fromServer bool            // an image is served
 	down       []string        // the adapters whose link is down
 	ports      map[string]bool // the PCI Express ports that are there
-	err        error           // the first; building goes on after it, to keep the code straight
+	plugging   bool            // the machine runs: steps are made instead of arguments
+	firstSet   int             // the number of the first set of descriptors then
+	steps      []Step
+	keyed      []string // the drives whose passphrases QEMU gets
+	err        error    // the first; building goes on after it, to keep the code straight
 }
 
 // object is a device, block node or other object in QEMU's JSON syntax, in
@@ -59,12 +63,34 @@ func (b *builder) unsupported(field, what, help string) {
 // open appends a file and returns the descriptor that it will have.
 func (b *builder) open(path string, access Access) int {
 	b.files = append(b.files, File{Path: path, Access: access})
-	return firstFD + len(b.files) - 1
+	return FirstFD + len(b.files) - 1
+}
+
+// node appends a block node.
+func (b *builder) node(o object) {
+	if b.plugging {
+		b.steps = append(b.steps, Step{"blockdev-add", o})
+		return
+	}
+	b.addJSON("-blockdev", o)
+}
+
+// object appends an object that is no device.
+func (b *builder) object(o object) {
+	if b.plugging {
+		b.steps = append(b.steps, Step{"object-add", o})
+		return
+	}
+	b.addJSON("-object", o)
 }
 
 // set appends a file and returns the name by which QEMU opens it: that of a
 // set of descriptors with this one in it.
 func (b *builder) set(path string, access Access) string {
+	if b.plugging {
+		b.files = append(b.files, File{Path: path, Access: access})
+		return "/dev/fdset/" + strconv.Itoa(b.firstSet+len(b.files)-1)
+	}
 	fd := strconv.Itoa(b.open(path, access))
 	b.add("-add-fd", "fd="+fd+",set="+fd)
 	return "/dev/fdset/" + fd
@@ -75,6 +101,10 @@ func (b *builder) device(field string, o object) {
 	driver := o["driver"].(string)
 	if !b.Caps.HasDevice(driver) {
 		b.unsupported(field, fmt.Sprintf("%s %s has no device %s", b.Caps.Binary, b.Caps.Version, driver), "")
+	}
+	if b.plugging {
+		b.steps = append(b.steps, Step{"device_add", o})
+		return
 	}
 	b.addJSON("-device", o)
 }

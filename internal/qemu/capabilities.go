@@ -16,6 +16,9 @@ type Capabilities struct {
 	CPUModels    []string         `json:"cpuModels"`    // sorted
 	Devices      []string         `json:"devices"`      // sorted
 	Accelerators []string         `json:"accelerators"` // that it was built with: kvm, tcg
+	// CPUFlags are the features of x86_64 processors that it knows, Emulated those that it translates (TCG); by its names, sorted.
+	CPUFlags []string `json:"cpuFlags,omitempty"`
+	Emulated []string `json:"emulated,omitempty"`
 }
 
 // MachineType is a machine type that QEMU offers.

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/cpumodel"
 	"github.com/panalvm/panal/internal/machine"
 )
 
@@ -24,9 +25,11 @@ func Command(launch Launch) (Invocation, error) {
 	b.process()
 	b.board()
 	b.processors()
+	b.memory()
 	b.firmware()
 	b.monitor()
 	b.base()
+	b.memoryDevices()
 	b.storage()
 	b.adapters()
 	b.serials()
@@ -37,7 +40,7 @@ func Command(launch Launch) (Invocation, error) {
 	if b.err != nil {
 		return Invocation{}, fmt.Errorf("build QEMU's arguments for machine %q: %w", launch.Spec.Name, b.err)
 	}
-	return Invocation{Binary: launch.Caps.Binary, Args: b.args, Files: b.files, Lines: b.lines, Served: b.fromServer, LinksDown: b.down}, nil
+	return Invocation{Binary: launch.Caps.Binary, Args: b.args, Files: b.files, Lines: b.lines, Served: b.fromServer, LinksDown: b.down, Locks: b.Spec.Memory.Locked}, nil
 }
 
 // process appends what is about the process, not the machine.
@@ -102,7 +105,10 @@ func (b *builder) board() {
 
 // boardOptions returns the machine type's options, a comma before each.
 func (b *builder) boardOptions() string {
-	text := ",dump-guest-core=off"
+	text := ",dump-guest-core=off,mem-merge=off"
+	if b.ownBackend() {
+		text += ",memory-backend=" + ramName(b.Spec.Architecture)
+	}
 	if b.isX86() {
 		text += ",usb=off,vmport=off"
 	}
@@ -122,30 +128,80 @@ func (b *builder) family() machine.Board {
 	return machine.BoardOf(b.Spec.Architecture, b.Spec.MachineType)
 }
 
-// processors appends CPUs and memory.
+// processors appends the CPUs.
 func (b *builder) processors() {
 	cpu := b.Spec.CPU
 	b.add("-cpu", b.cpuModel())
 	b.add("-smp", fmt.Sprintf("cpus=%d,maxcpus=%d,sockets=%d,cores=%d,threads=%d",
 		cpu.Count, cpu.Maximum, cpu.Sockets, cpu.Cores, cpu.Threads))
-	b.add("-m", "size="+strconv.FormatInt(int64(b.Spec.Memory.Size/api.KiB), 10)+"k")
 }
 
 // cpuModel returns the CPU model with its flags: the spec's or, where it has
 // none, all that the accelerator can do.
 func (b *builder) cpuModel() string {
 	name, flags, _ := strings.Cut(b.Spec.CPU.Model, ",")
+	model := b.namedCPU(name)
+	if flags != "" {
+		b.checkFlags(flags)
+		model += "," + flags
+	}
+	switch b.Spec.CPU.Nested {
+	case "off":
+		model += ",-vmx,-svm"
+	case "on":
+		if b.NestedFlag == "" {
+			b.unsupported("cpu.nested", "guests cannot run machines of their own here: "+b.NestedWhy, "set it off, or leave it out")
+		}
+		model += ",+" + b.NestedFlag
+	}
+	return model
+}
+
+// checkFlags refuses features to be added that machines here cannot have: QEMU would
+// leave them out, and say so in its log alone.
+func (b *builder) checkFlags(flags string) {
+	if !b.isX86() || len(b.CPUFlags) == 0 {
+		return // nobody knows what there is
+	}
+	var unknown, lacking []string
+	for flag := range strings.SplitSeq(flags, ",") {
+		name, added := strings.CutPrefix(flag, "+")
+		name = strings.ReplaceAll(cpumodel.Canonical(name), "_", "-")
+		switch {
+		case !added || !isFeature(name) || slices.Contains(b.CPUFlags, name):
+		case slices.Contains(b.Caps.CPUFlags, name) && b.Accelerator == "kvm":
+			// The kernel's names are not all QEMU's: what it could not add is told once it runs.
+		case slices.Contains(b.Caps.CPUFlags, name):
+			lacking = append(lacking, name)
+		default:
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) > 0 {
+		b.unsupported("cpu.model", fmt.Sprintf("%s %s knows no CPU feature %s", b.Caps.Binary, b.Caps.Version, strings.Join(unknown, ", ")), "leave it out")
+	}
+	if len(lacking) > 0 {
+		b.unsupported("cpu.model", "machines here cannot have the CPU feature "+strings.Join(lacking, ", "), "leave it out, or run the machine on a host that has it")
+	}
+}
+
+// namedCPU is a model without flags of the spec's.
+func (b *builder) namedCPU(name string) string {
 	if name == "" {
 		return b.bestCPU()
+	}
+	if level, ok := cpumodel.Arguments(name); ok && b.isX86() {
+		if missing := cpumodel.Missing(name, b.CPUFlags); len(b.CPUFlags) > 0 && len(missing) > 0 {
+			b.unsupported("cpu.model", fmt.Sprintf("machines here cannot be of the level %s: there is no %s", name, strings.Join(missing, ", ")),
+				"the highest level here is "+cpumodel.Level(b.CPUFlags))
+		}
+		return level
 	}
 	if name == "host" && b.Accelerator != "kvm" {
 		b.unsupported("cpu.model", "host is only to be had with KVM, and this machine runs without", "use max, or leave it out")
 	}
 	if !b.Caps.HasCPUModel(name) {
 		b.unsupported("cpu.model", fmt.Sprintf("%s %s has no CPU model %s", b.Caps.Binary, b.Caps.Version, name), "")
-	}
-	if flags != "" {
-		name += "," + flags
 	}
 	return name
 }
@@ -183,6 +239,17 @@ func (b *builder) boot() {
 // copied appends a file that QEMU opens by a path, without descriptor sets.
 func (b *builder) copied(name string) string {
 	return "/proc/self/fd/" + strconv.Itoa(b.open(name, Copy))
+}
+
+// secret appends a file with a secret, and returns the path that QEMU has it at.
+func (b *builder) secret(name string) string {
+	return "/proc/self/fd/" + strconv.Itoa(b.open(name, Secret))
+}
+
+// inline appends a file that has a content and no name, and returns its descriptor.
+func (b *builder) inline(what string, content []byte) int {
+	b.files = append(b.files, File{Path: what, Access: Inline, Content: content})
+	return FirstFD + len(b.files) - 1
 }
 
 // bootIndex gives a device its place in the boot order, counted from 1.

@@ -139,7 +139,13 @@ func TestCommandSaysWhatQEMULacks(t *testing.T) {
 		"machine type":             {func(l *Launch) { l.Spec.MachineType = "pc-q35-99.0" }, "machineType"},
 		"saved on another version": {func(l *Launch) { l.MachineType = "pc-q35-99.0" }, "machineType"},
 		"model":                    {func(l *Launch) { l.Spec.CPU.Model = "Zen9,+x" }, "cpu.model"},
-		"host on tcg":              {func(l *Launch) { l.Spec.CPU.Model = "host" }, "cpu.model"},
+		"unknown feature":          {func(l *Launch) { l.Spec.CPU.Model, l.CPUFlags = "max,+nosuch", []string{"cmov"} }, "cpu.model"},
+		"feature that is not here": {func(l *Launch) {
+			l.Spec.CPU.Model, l.CPUFlags, l.Caps.CPUFlags = "max,-cmov,+avx512f", []string{"cmov"}, []string{"avx512f", "cmov"}
+		}, "cpu.model"},
+		"level":       {func(l *Launch) { l.Spec.CPU.Model, l.CPUFlags = "x86-64-v4", []string{"cmov", "avx512f"} }, "cpu.model"},
+		"nested":      {func(l *Launch) { l.Spec.CPU.Nested, l.NestedFlag, l.NestedWhy = "on", "", "no" }, "cpu.nested"},
+		"host on tcg": {func(l *Launch) { l.Spec.CPU.Model = "host" }, "cpu.model"},
 		"cpus": {func(l *Launch) {
 			l.Caps.MachineTypes[0].MaxCPUs = 0
 			l.Spec.CPU.Maximum = 999
@@ -170,6 +176,28 @@ func TestCommandSaysWhatQEMULacks(t *testing.T) {
 		var unsupported *UnsupportedError
 		if !errors.As(err, &unsupported) || unsupported.Field != test.field {
 			t.Errorf("%s: %v, want field %s", name, err, test.field)
+		}
+	}
+}
+
+func TestModels(t *testing.T) {
+	for _, c := range []struct {
+		model, nested, want string
+	}{
+		{"x86-64-v1", "", "qemu64,svm=off,+cmov,+cx8,+fpu,+fxsr,+mmx,+sse,+sse2,+syscall"},
+		{"x86-64-v1,+aes", "off", "qemu64,svm=off,+cmov,+cx8,+fpu,+fxsr,+mmx,+sse,+sse2,+syscall,+aes,-vmx,-svm"},
+		{"max", "on", "max,+svm"},
+		{"max,-avx2", "", "max,-avx2"},
+	} {
+		launch := launchWith(t, "x", "/x")
+		launch.Accelerator, launch.NestedFlag = "tcg", "svm"
+		launch.Spec.CPU.Model, launch.Spec.CPU.Nested = c.model, c.nested
+		invocation, err := Command(launch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := slices.Index(invocation.Args, "-cpu"); i < 0 || invocation.Args[i+1] != c.want {
+			t.Errorf("%s, nested %q: %v, want %s", c.model, c.nested, invocation.Args[i+1], c.want)
 		}
 	}
 }

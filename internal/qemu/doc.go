@@ -32,7 +32,8 @@
 //	        04.0-7  ports of controllers 0-7 that are PCI Express
 //	        05-08   ports of virtio-blk drives, 8 each
 //	        09      pvpanic where there is no ISA
-//	        0a-11   controllers 0-7 that are conventional PCI
+//	        0a-11   controllers 0-7 that are conventional PCI; of a SAS controller with more than
+//	                eight adapters the last function is a bridge, which has the others from 01.0 on
 //	        12-19   adapters 0-7 that are conventional PCI
 //	        1a-1c   serial lines that are PCI
 //

@@ -25,8 +25,8 @@ func (b *builder) firmware() {
 	if b.Spec.Firmware.SecureBoot && !f.SecureBoot {
 		b.unsupported("firmware.secureBoot", "the firmware "+f.Code+" cannot do secure boot", "")
 	}
-	b.image(codeNode, Image{Path: f.Code, Format: f.CodeFormat, ReadOnly: true}, "")
-	b.image(varsNode, Image{Path: f.Vars, Format: f.VarsFormat}, "")
+	b.image(codeNode, Image{Path: f.Code, Format: f.CodeFormat, ReadOnly: true}, "", api.Drive{})
+	b.image(varsNode, Image{Path: f.Vars, Format: f.VarsFormat}, "", api.Drive{})
 	if f.SMM && b.isX86() {
 		// Only the firmware itself, in system management mode, may write its variables.
 		b.add("-global", "driver=cfi.pflash01,property=secure,value=on")

@@ -31,8 +31,12 @@ type launchCase struct {
 	name   string
 	arch   api.Architecture
 	set    string // changes to a machine with a disk, with | between them
+	huge   int    // huge pages of 2 MiB that it needs of the host
 	adjust func(*Launch)
 }
+
+// passphrase opens the encrypted images of launches.
+const passphrase = "swordfish, of all fish"
 
 func launchCases() []launchCase {
 	everyDrive := "drives.b=new|drives.b.size=1G|drives.b.controller=%s|drives.b.serial=S1|" +
@@ -53,11 +57,17 @@ func launchCases() []launchCase {
 			l.Images["b"] = Chain{{Path: "own.vdi", Format: "vdi", Export: "b"}}
 			l.ImageSocket = filepath.Join(l.RuntimeDir, "images")
 		}},
+		{name: "q35-encrypted", arch: api.X8664, set: "drives.b=new|drives.b.size=1G", adjust: func(l *Launch) {
+			l.Images["disk0"] = Chain{{Path: "top.qcow2", Format: "qcow2", Encrypted: true}, {Path: "base.raw", Format: "raw"}}
+			l.Images["b"] = Chain{{Path: "b.luks", Format: "luks", Encrypted: true}}
+			l.Keys = map[string][]byte{"disk0": []byte(passphrase), "b": []byte(passphrase)}
+		}},
 		{name: "q35-names", arch: api.X8664, set: "name=a @(b)+c_d-e.f|description=x"},
 		{name: "q35-sata2", arch: api.X8664, set: on("sata1")},
 		{name: "q35-scsi", arch: api.X8664, set: on("scsi0")},
 		{name: "q35-lsi", arch: api.X8664, set: on("lsi0")},
 		{name: "q35-lsisas", arch: api.X8664, set: on("lsisas0")},
+		{name: "q35-lsisas-bridge", arch: api.X8664, set: on("lsisas0") + "|drives.b.port=255|drives.c.port=63|drives.d=new|drives.d.size=1G|drives.d.controller=lsisas0|drives.d.port=55"},
 		{name: "q35-megasas", arch: api.X8664, set: on("megasas0")},
 		{name: "q35-pvscsi", arch: api.X8664, set: on("pvscsi0")},
 		{name: "q35-usb", arch: api.X8664, set: on("usb0")},
@@ -68,6 +78,13 @@ func launchCases() []launchCase {
 			"adapters.d=new|adapters.d.model=pcnet|adapters.e=new|adapters.e.model=vmxnet3|adapters.e.network=none|adapters.f=new|adapters.f.isolated=on|boot.order=f,disk0"},
 		{name: "q35-bare", arch: api.X8664, set: "adapters=none|serials=none|display=none|video=none|drives.disk0=none"},
 		{name: "q35-cpus", arch: api.X8664, set: "cpus=3|cpu.maximum=12|cpu.sockets=2|cpu.model=max,+svm,-avx2|rtc.base=localtime|boot.menu=on|memory=768M"},
+		{name: "q35-memory", arch: api.X8664, set: "memory=768M|memory.start=512M|memory.maximum=2G"},
+		{name: "pc-memory", arch: api.X8664, set: "machine=pc|memory=512M..1100M"},
+		{name: "aarch64-memory", arch: api.AArch64, set: "memory=512M..1G"},
+		{name: "q35-memory-nodes", arch: api.X8664, set: "memory=512M|memory.maximum=1G|memory.nodes=0|memory.placement=interleave"},
+		{name: "pc-memory-locked", arch: api.X8664, set: "machine=pc|memory=64M|memory.locked=on|memory.nodes=0"},
+		{name: "q35-memory-huge", arch: api.X8664, set: "memory=64M|memory.pageSize=2M|memory.nodes=0", huge: 32},
+		{name: "aarch64-memory-huge", arch: api.AArch64, set: "memory=64M|memory.pageSize=2M", huge: 32},
 		{name: "q35-video", arch: api.X8664, set: "video=vmware"},
 		{name: "q35-serials", arch: api.X8664, set: "serials.rng=new|serials.agent=new|serials.usb=new"},
 		{name: "pc", arch: api.X8664, set: "machine=pc"},
@@ -205,7 +222,7 @@ func render(i Invocation) string {
 	}
 	text.WriteString("\n")
 	for n, file := range i.Files {
-		fmt.Fprintf(&text, "%d: %s %s\n", firstFD+n, file.Access, file.Path)
+		fmt.Fprintf(&text, "%d: %s %s\n", FirstFD+n, file.Access, file.Path)
 	}
 	for _, line := range i.Lines {
 		fmt.Fprintf(&text, "line: %s\n", line)
@@ -246,8 +263,8 @@ func writeFixture(t *testing.T, file string, data []byte) {
 var usedDevices = func() map[string]bool {
 	used := map[string]bool{}
 	for _, name := range strings.Fields(`VGA e1000 e1000e floppy ich9-ahci ide-cd ide-hd isa-fdc isa-serial lsi53c895a megasas mptsas1068 nvme
-		nvme-ns pci-serial pcie-root-port pcnet pvpanic pvpanic-pci pvscsi qemu-xhci rtl8139 scsi-cd scsi-hd tpm-crb tpm-tis tpm-tis-device
-		usb-bot usb-kbd usb-tablet virtio-blk-pci virtio-gpu-pci virtio-net-pci virtio-rng-pci virtio-scsi-pci virtio-serial-pci
+		nvme-ns pci-bridge pci-serial pcie-root-port pcnet pvpanic pvpanic-pci pvscsi qemu-xhci rtl8139 scsi-cd scsi-hd tpm-crb tpm-tis tpm-tis-device
+		usb-bot usb-kbd usb-tablet virtio-balloon-pci virtio-blk-pci virtio-gpu-pci virtio-mem-pci virtio-net-pci virtio-rng-pci virtio-scsi-pci virtio-serial-pci
 		virtio-vga virtserialport vmware-svga vmxnet3`) {
 		used[name] = true
 	}

@@ -33,7 +33,13 @@ const (
 	agentPlace = iota
 	randomPlace
 	inputPlace
+	balloonPlace
+	memoryPlace
 )
+
+// pcOwnFunctions are the functions beside the south bridge's own of slot 1 on pc, for
+// those of Panal's devices that came when all slots had been given away.
+var pcOwnFunctions = map[int]string{balloonPlace: "1.4", memoryPlace: "1.5"}
 
 // conventional are the devices without PCI Express.
 var conventional = map[string]bool{
@@ -50,12 +56,42 @@ var conventional = map[string]bool{
 // place puts a device at the place number n of its group.
 func (b *builder) place(o object, g group, n int) {
 	switch {
+	case b.family() == machine.BoardPC && g == ownPlaces && pcOwnFunctions[n] != "":
+		o["bus"], o["addr"] = "pci.0", pcOwnFunctions[n]
 	case b.family() == machine.BoardPC:
 		o["bus"], o["addr"] = "pci.0", fmt.Sprintf("%x", g.pc+n)
 	case conventional[o["driver"].(string)]:
 		o["bus"], o["addr"] = "pcie.0", fmt.Sprintf("%x", g.conventional+n)
 	default:
 		o["bus"], o["addr"] = b.rootPort(g.express+n/8, n%8), "0"
+	}
+}
+
+// placeVirtioBlk puts a virtio-blk drive at its port.
+func (b *builder) placeVirtioBlk(o object, port int) {
+	if b.plugging && b.family() != machine.BoardPC && port < machine.HotVirtioBlk(b.family()) {
+		b.ports = b.sparePorts()
+	}
+	b.place(o, virtioBlkPlaces, port)
+}
+
+// sparePorts are the PCI Express ports of virtio-blk drives that every machine
+// has, so that drives can come while it runs.
+func (b *builder) sparePorts() map[string]bool {
+	spare := map[string]bool{}
+	for n := range machine.HotVirtioBlk(b.family()) {
+		spare[portName(virtioBlkPlaces.express+n/8, n%8)] = true
+	}
+	return spare
+}
+
+// hotPorts appends the ports of sparePorts.
+func (b *builder) hotPorts() {
+	if b.family() == machine.BoardPC {
+		return
+	}
+	for n := range machine.HotVirtioBlk(b.family()) {
+		b.rootPort(virtioBlkPlaces.express+n/8, n%8)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/cpumodel"
 	"github.com/panalvm/panal/internal/qmp"
 	"golang.org/x/sys/unix"
 )
@@ -96,7 +97,7 @@ func ask(ctx context.Context, conn net.Conn) (Capabilities, error) {
 	caps.Version = fmt.Sprintf("%d.%d.%d", version.Major, version.Minor, version.Micro)
 	arch, err := client.QueryTarget(ctx)
 	caps.Architecture = api.Architecture(arch)
-	return caps, errors.Join(err, askMachines(ctx, client, &caps), askTypes(ctx, client, &caps))
+	return caps, errors.Join(err, askMachines(ctx, client, &caps), askTypes(ctx, client, &caps), askCPUFlags(ctx, client, &caps))
 }
 
 func askMachines(ctx context.Context, client *qmp.Client, caps *Capabilities) error {
@@ -129,6 +130,39 @@ func askTypes(ctx context.Context, client *qmp.Client, caps *Capabilities) error
 	caps.Accelerators = names("accel", "-accel")
 	caps.CPUModels = names("cpu", cpuSuffix(caps.Architecture))
 	return failed
+}
+
+// askCPUFlags reads which features of processors QEMU knows, and which it can translate: what its model max has without KVM, which is how a QEMU without
+// a machine runs. Other architectures have no such list.
+func askCPUFlags(ctx context.Context, client *qmp.Client, caps *Capabilities) error {
+	if caps.Architecture != api.X8664 || !caps.HasCPUModel("max") {
+		return nil
+	}
+	properties, err := client.ExpandCPUModel(ctx, "max")
+	for name, value := range properties {
+		on, isFlag := value.(bool)
+		if !isFlag || !isFeature(name) {
+			continue
+		}
+		caps.CPUFlags = append(caps.CPUFlags, name)
+		if on {
+			caps.Emulated = append(caps.Emulated, name)
+		}
+	}
+	slices.Sort(caps.CPUFlags)
+	slices.Sort(caps.Emulated)
+	return err
+}
+
+// isFeature tells the features of a processor from the other switches of QEMU's processors, and from its second names for features.
+func isFeature(name string) bool {
+	if cpumodel.Canonical(name) != name || strings.HasPrefix(name, "x-") || strings.HasPrefix(name, "hv-") || strings.HasPrefix(name, "kvm") {
+		return false
+	}
+	return !slices.Contains([]string{
+		"acpi", "check", "enforce", "cpuid-0xb", "fill-mtrr-mask", "full-cpuid-auto-level", "host-cache-info", "host-phys-bits", "l3-cache",
+		"legacy-cache", "lmce", "migratable", "pmu", "realized", "start-powered-off", "tcg-cpuid", "vmware-cpuid-freq", "xen-vapic", "hotplugged", "hotpluggable",
+	}, name)
 }
 
 // cpuSuffix is what QEMU appends to a CPU model to make it a type.

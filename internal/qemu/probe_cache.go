@@ -15,7 +15,7 @@ import (
 
 // cacheFormat is part of every key: a Panal that asks for more does not find
 // the answers of one before.
-const cacheFormat = 1
+const cacheFormat = 2
 
 // Cache keeps in a directory what was found out about programs, so that a
 // daemon need not ask again until a program changes. It may be used by

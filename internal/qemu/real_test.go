@@ -20,7 +20,9 @@ import (
 	"github.com/panalvm/panal/disk"
 	"github.com/panalvm/panal/disk/formats"
 	"github.com/panalvm/panal/disk/hostfs"
+	"github.com/panalvm/panal/disk/luks"
 	"github.com/panalvm/panal/disk/nbd"
+	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/qmp"
 	"github.com/panalvm/panal/internal/testenv"
 	"golang.org/x/sys/unix"
@@ -33,33 +35,87 @@ const nobody = 65534
 // TestRealQEMUTakesEveryCommand starts QEMU with the invocation of every golden
 // file, made for real files and sockets, and asks it over QMP how it is.
 func TestRealQEMUTakesEveryCommand(t *testing.T) {
-	caps := map[api.Architecture]Capabilities{}
+	caps := probed{}
 	for _, c := range launchCases() {
-		t.Run(c.name, func(t *testing.T) {
-			if _, probed := caps[c.arch]; !probed {
-				probedCaps, err := Probe(context.Background(), needQEMU(t, c.arch))
-				if err != nil {
-					t.Fatal(err)
-				}
-				caps[c.arch] = probedCaps
-			}
-			at := places{folder: t.TempDir(), runtime: testenv.SocketDir(t)}
-			launch := c.launch(t, caps[c.arch], at, Firmware{})
-			realFirmware(t, &launch)
-			realImages(t, &launch, true)
-			if launch.Spec.TPM != nil {
-				startTPM(t, at, launch)
-			}
-			invocation, err := Command(launch)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.MkdirAll(launch.LogDir, 0o700); err != nil {
-				t.Fatal(err)
-			}
-			runAndQuit(t, at, invocation, os.Geteuid() == 0)
-		})
+		t.Run(c.name, func(t *testing.T) { takes(t, c, caps.of(t, c.arch)) })
 	}
+}
+
+// TestRealQEMUTakesTheHighestPorts starts QEMU with a drive at the last port that
+// each controller is said to have on each board.
+func TestRealQEMUTakesTheHighestPorts(t *testing.T) {
+	caps := probed{}
+	boards := []struct {
+		machine string
+		board   machine.Board
+		arch    api.Architecture
+	}{{"q35", machine.BoardQ35, api.X8664}, {"pc", machine.BoardPC, api.X8664}, {"virt", machine.BoardVirt, api.AArch64}}
+	for _, at := range boards {
+		for _, kind := range controllerTypes {
+			ports := machine.PortsOf(at.board, kind)
+			if ports == 0 {
+				continue
+			}
+			last := launchCase{name: at.machine + "-" + string(kind), arch: at.arch, set: lastPort(at.machine, kind, ports-1)}
+			t.Run(last.name, func(t *testing.T) { takes(t, last, caps.of(t, at.arch)) })
+		}
+	}
+}
+
+var controllerTypes = []api.ControllerType{
+	api.IDE, api.SATA, api.VirtioSCSI, api.LSILogic, api.BusLogic, api.LSISAS, api.MegaRAID, api.PVSCSI,
+	api.VirtioBlk, api.NVMe, api.USB, api.Floppy,
+}
+
+// lastPort is the spec of a machine with a drive at a port.
+func lastPort(board string, kind api.ControllerType, port int) string {
+	name, add := "disk0", ""
+	if kind == api.Floppy {
+		name, add = "a", "drives.a=new|drives.a.kind=floppy|"
+	}
+	return fmt.Sprintf("machine=%s|%sdrives.%s.controller=%s0|drives.%[3]s.port=%[5]d", board, add, name, machine.ControllerPrefix(kind), port)
+}
+
+// probed are the capabilities of the QEMUs that are installed.
+type probed map[api.Architecture]Capabilities
+
+func (p probed) of(t *testing.T, arch api.Architecture) Capabilities {
+	t.Helper()
+	if _, done := p[arch]; !done {
+		caps, err := Probe(context.Background(), needQEMU(t, arch))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p[arch] = caps
+	}
+	return p[arch]
+}
+
+// takes starts QEMU for a case.
+func takes(t *testing.T, c launchCase, caps Capabilities) {
+	t.Helper()
+	if c.huge > 0 {
+		testenv.HugePages(t, c.huge)
+	}
+	at := places{folder: t.TempDir(), runtime: testenv.SocketDir(t)}
+	launch := c.launch(t, caps, at, Firmware{})
+	realFirmware(t, &launch)
+	realImages(t, &launch, true)
+	if launch.Spec.TPM != nil {
+		startTPM(t, at, launch)
+	}
+	invocation, err := Command(launch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(launch.LogDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if invocation.Locks && os.Geteuid() != 0 {
+		t.Skip("letting QEMU lock its memory takes root")
+	}
+	// The kernel lets root lock any amount of memory, and others what their limit says.
+	runAndQuit(t, at, invocation, os.Geteuid() == 0 && !invocation.Locks)
 }
 
 // realFirmware chooses installed firmware, and gives the machine its variables.
@@ -103,6 +159,10 @@ func realImages(t *testing.T, l *Launch, kernel bool) {
 			if chain[i].Export != "" {
 				continue
 			}
+			if chain[i].Encrypted {
+				realEncrypted(t, chain[i])
+				continue
+			}
 			args := []string{"create", "-q", "-f", chain[i].Format}
 			if i+1 < len(chain) && chain[i+1].Export == "" {
 				args = append(args, "-u", "-b", chain[i+1].Path, "-F", chain[i+1].Format)
@@ -118,6 +178,31 @@ func realImages(t *testing.T, l *Launch, kernel bool) {
 	}
 	if kernel && l.Spec.Kernel != nil {
 		realKernel(t, l)
+	}
+}
+
+// realEncrypted makes an image that the launches' passphrase opens.
+func realEncrypted(t *testing.T, image Image) {
+	t.Helper()
+	header, err := luks.New([]byte(passphrase), 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image.Format == "luks" {
+		if err = os.WriteFile(image.Path, header, 0o600); err == nil {
+			err = os.Truncate(image.Path, int64(len(header))+64<<20)
+		}
+	} else {
+		var made disk.Image
+		made, err = disk.Create(image.Path, disk.CreateOptions{
+			FS: hostfs.Everywhere(), Formats: formats.All(), Format: image.Format, Size: 64 << 20, Encryption: header,
+		})
+		if err == nil {
+			err = made.Close()
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -227,7 +312,12 @@ func openFile(t *testing.T, f File) *os.File {
 			_ = listener.Close()
 		}
 	case Copy:
-		file, err = inMemory(f.Path)
+		var data []byte
+		if data, err = os.ReadFile(f.Path); err == nil {
+			file, err = inMemory(f.Path, data)
+		}
+	case Inline:
+		file, err = inMemory(f.Path, f.Content)
 	default:
 		err = fmt.Errorf("unknown access %q", f.Access)
 	}
@@ -238,11 +328,7 @@ func openFile(t *testing.T, f File) *os.File {
 	return file
 }
 
-func inMemory(path string) (*os.File, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
+func inMemory(path string, data []byte) (*os.File, error) {
 	fd, err := unix.MemfdCreate(filepath.Base(path), unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, err

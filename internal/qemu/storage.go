@@ -12,10 +12,15 @@ import (
 
 // storage appends controllers, images and drives.
 func (b *builder) storage() {
+	b.hotPorts()
 	buses := map[string]bus{}
 	counts := map[api.ControllerType]int{}
 	for i, controller := range b.Spec.Controllers {
-		buses[controller.Name] = b.controller(i, controller, counts[controller.Type])
+		on := bus{kind: controller.Type, name: controller.Name, threads: controller.IOThread}
+		for n := range b.adaptersOf(controller) {
+			on.main = b.controller(i, controller, counts[controller.Type], n) || on.main
+		}
+		buses[controller.Name] = on
 		counts[controller.Type]++
 	}
 	for i, drive := range b.Spec.Drives {
@@ -30,56 +35,113 @@ func (b *builder) storage() {
 
 // bus is where a controller's drives are attached.
 type bus struct {
-	kind api.ControllerType
-	name string // of the bus; of the first for those with a bus a port
-	main bool   // the board's own controller
+	kind    api.ControllerType
+	name    string // the controller's
+	main    bool   // its first host bus adapter is the board's own
+	threads bool   // each drive has a thread of its own, if the drive is the device
 }
 
-// controller appends a controller, number i of all and nth of its type, unless
-// the board has it.
-func (b *builder) controller(i int, c api.Controller, nth int) bus {
-	on := bus{kind: c.Type, name: c.Name + ".0"}
+// adapter is the identifier of the controller's host bus adapter number n. The
+// board's own is not named so.
+func (on bus) adapter(n int) string {
+	if n == 0 {
+		return on.name
+	}
+	return fmt.Sprintf("panal-%s.%d", on.name, n)
+}
+
+// adaptersOf returns how many host bus adapters a controller has to be for its
+// drives.
+func (b *builder) adaptersOf(c api.Controller) int {
+	per, last := machine.PortsPerAdapter(c.Type), 0
+	for _, drive := range b.Spec.Drives {
+		if drive.Controller == c.Name && drive.Port != nil && per > 0 {
+			last = max(last, *drive.Port/per)
+		}
+	}
+	return last + 1
+}
+
+// controllerDevices are QEMU's devices for the types of controllers that are
+// PCI devices.
+var controllerDevices = map[api.ControllerType]string{
+	api.SATA: "ich9-ahci", api.VirtioSCSI: "virtio-scsi-pci", api.LSILogic: "lsi53c895a", api.BusLogic: "lsi53c895a",
+	api.LSISAS: "mptsas1068", api.MegaRAID: "megasas", api.PVSCSI: "pvscsi", api.NVMe: "nvme", api.USB: "qemu-xhci",
+}
+
+// controller appends the host bus adapter number n of a controller, number i
+// of all and nth of its type, unless the board has it: then it is true.
+func (b *builder) controller(i int, c api.Controller, nth, n int) (main bool) {
 	field := fmt.Sprintf("controllers[%d].type", i)
-	o := object{"id": c.Name}
+	o := object{"id": bus{name: c.Name}.adapter(n)}
 	switch c.Type {
 	case api.IDE, api.VirtioBlk:
-		return on // the board's own; one device a drive
+		return false // the board's own; one device a drive
 	case api.Floppy:
-		if b.family() == machine.BoardPC {
-			on.main = true
-			return on
+		if b.family() != machine.BoardPC {
+			o["driver"] = "isa-fdc"
+			b.device(field, o)
 		}
-		o["driver"] = "isa-fdc"
-		b.device(field, o)
-		return on
+		return b.family() == machine.BoardPC
 	case api.SATA:
-		if nth == 0 && b.family() == machine.BoardQ35 {
-			on.main = true
-			return on
+		if main = nth == 0 && b.family() == machine.BoardQ35; main && n == 0 {
+			return true
 		}
-		o["driver"] = "ich9-ahci"
 	case api.VirtioSCSI:
-		o["driver"] = "virtio-scsi-pci"
-	case api.LSILogic:
-		o["driver"] = "lsi53c895a"
-	case api.LSISAS:
-		o["driver"] = "mptsas1068"
-	case api.MegaRAID:
-		o["driver"] = "megasas"
-	case api.PVSCSI:
-		o["driver"] = "pvscsi"
+		b.ioThread(o, c.IOThread)
 	case api.NVMe:
-		o["driver"], o["serial"] = "nvme", b.nvmeSerial(c.Name)
-		on.name = c.Name
+		o["serial"] = b.nvmeSerial(c.Name)
 	case api.USB:
-		o["driver"], o["p2"], o["p3"] = "qemu-xhci", 8, 8
-	default:
+		o["p2"], o["p3"] = 8, 8
+	}
+	driver, known := controllerDevices[c.Type]
+	if !known {
 		b.unsupported(field, "there is no controller of type "+string(c.Type), "")
-		return on
+		return false
+	}
+	o["driver"] = driver
+	function, functions := n, b.adaptersOf(c)
+	if main {
+		function, functions = n-1, functions-1
 	}
 	b.place(o, controllerPlaces, i)
+	switch {
+	case functions > pciFunctions && function >= pciFunctions-1:
+		b.behindBridge(i, c, o, function-(pciFunctions-1))
+	case functions > 1:
+		o["multifunction"], o["addr"] = true, fmt.Sprintf("%s.%d", o["addr"], function)
+	}
 	b.device(field, o)
-	return on
+	return main
+}
+
+// pciFunctions is how many functions a PCI device has (PCI Local Bus 3.0, 3.2.2.3.2).
+const pciFunctions = 8
+
+// behindBridge moves the host bus adapter of a controller that has more than there are functions, its nth behind the
+// bridge that is the last function in their place.
+func (b *builder) behindBridge(i int, c api.Controller, o object, n int) {
+	bridge := "panal-" + c.Name + ".bridge"
+	if n == 0 {
+		b.device(fmt.Sprintf("controllers[%d]", i), object{
+			"driver": "pci-bridge", "id": bridge, "bus": o["bus"], "addr": fmt.Sprintf("%s.%d", o["addr"], pciFunctions-1), "multifunction": true,
+			"chassis_nr": bridgeChassis + i, "shpc": false,
+		})
+	}
+	o["bus"], o["multifunction"], o["addr"] = bridge, true, fmt.Sprintf("%x.%d", 1+n/pciFunctions, n%pciFunctions)
+}
+
+// bridgeChassis is the number of the chassis behind the first controller's bridge; below it are the PCI Express ports'.
+const bridgeChassis = 240
+
+// ioThread gives a device a thread of its own.
+func (b *builder) ioThread(o object, wanted bool) {
+	if !wanted {
+		return
+	}
+	thread := ThreadOf(o["id"].(string))
+	b.object(object{"qom-type": "iothread", "id": thread})
+	o["iothread"] = thread
 }
 
 // nvmeSerial makes the serial number that an NVMe controller has to have, at
@@ -102,8 +164,8 @@ func (b *builder) drive(i int, drive api.Drive, on bus) {
 	field := fmt.Sprintf("drives[%d].controller", i)
 	o := object{"id": drive.Name}
 	if chain := b.Images[drive.Name]; len(chain) > 0 {
-		b.chain(drive.Name, chain)
-		o["drive"] = drive.Name
+		b.chain(drive, chain)
+		o["drive"] = NodeName(drive.Name, chain[0].Path)
 	} else if drive.Kind == api.Disk {
 		b.fail(fmt.Errorf("no image was given for drive %s", drive.Name))
 	}
@@ -111,9 +173,17 @@ func (b *builder) drive(i int, drive api.Drive, on bus) {
 		o["serial"] = drive.Serial
 	}
 	if drive.Kind == api.Disk {
-		o["write-cache"] = "on"
+		o["write-cache"] = onOff(drive.Cache != api.CacheWritethrough)
 	}
-	b.bootIndex(o, drive.Name)
+	if drive.SSD {
+		o["rotation_rate"] = 1 // "non-rotating medium" (ACS-3, 7.12.7.43; SBC-3, 6.6.4)
+	}
+	if !b.plugging { // else it would be an index that another device has
+		b.bootIndex(o, drive.Name)
+	}
+	if machine.WriteModeOf(drive) == api.Shareable {
+		o["share-rw"] = true
+	}
 	if on.kind == api.Floppy {
 		b.floppyBootIndex(o, *drive.Port)
 	}
@@ -122,24 +192,25 @@ func (b *builder) drive(i int, drive api.Drive, on bus) {
 
 // attach appends a drive's device at its port.
 func (b *builder) attach(field string, o object, drive api.Drive, on bus) {
-	port := *drive.Port
+	port, per := *drive.Port, machine.PortsPerAdapter(on.kind)
 	switch on.kind {
 	case api.IDE:
 		o["driver"], o["bus"], o["unit"] = medium("ide", drive), "ide."+strconv.Itoa(port/2), port%2
 	case api.SATA:
-		name := on.name[:len(on.name)-1]
-		if on.main {
+		name := on.adapter(port/per) + "."
+		if on.main && port < per {
 			name = "ide."
 		}
-		o["driver"], o["bus"] = medium("ide", drive), name+strconv.Itoa(port)
-	case api.VirtioSCSI, api.LSILogic, api.LSISAS, api.MegaRAID, api.PVSCSI:
-		scsi(o, drive, on.name, port)
+		o["driver"], o["bus"] = medium("ide", drive), name+strconv.Itoa(port%per)
+	case api.VirtioSCSI, api.LSILogic, api.BusLogic, api.LSISAS, api.MegaRAID, api.PVSCSI:
+		scsi(o, drive, on.adapter(port/per)+".0", port%per)
 		if on.kind == api.LSISAS {
 			o["wwn"] = b.worldWideName(drive.Name)
 		}
 	case api.VirtioBlk:
 		o["driver"] = "virtio-blk-pci"
-		b.place(o, virtioBlkPlaces, port)
+		b.ioThread(o, on.threads)
+		b.placeVirtioBlk(o, port)
 	case api.NVMe:
 		o["driver"], o["bus"], o["nsid"], o["uuid"] = "nvme-ns", on.name, port+1, b.derived(drive.Name).String()
 	case api.USB:
@@ -178,8 +249,8 @@ func (b *builder) worldWideName(drive string) uint64 {
 
 // usbDrive appends the USB device that o is the SCSI device of.
 func (b *builder) usbDrive(field string, o object, drive api.Drive, on bus, port int) {
-	bridge := "panal-usb-" + drive.Name
-	usb := object{"driver": "usb-bot", "id": bridge, "bus": on.name, "port": strconv.Itoa(port + 1)}
+	bridge := USBDevice(drive.Name)
+	usb := object{"driver": "usb-bot", "id": bridge, "bus": on.name + ".0", "port": strconv.Itoa(port + 1)}
 	if drive.Serial != "" {
 		usb["serial"] = drive.Serial // guests ask the USB device, not the disk in it
 	}
@@ -198,7 +269,7 @@ func (b *builder) floppyBootIndex(o object, port int) {
 
 func (b *builder) floppy(o object, on bus, port int) {
 	o["driver"], o["unit"] = "floppy", port
-	o["bus"] = on.name
+	o["bus"] = on.name + ".0"
 	if on.main {
 		o["bus"] = "floppy-bus.0"
 	}

@@ -3,6 +3,7 @@ package qmp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -213,6 +214,9 @@ func (c *Client) write(ctx context.Context, line []byte, with *passed) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return c.Err() // who closed the connection knows why
 	}
 	// The reader goes on: QEMU's last words may still lie in the socket.
 	return fmt.Errorf("%w: %w", ErrClosed, err)

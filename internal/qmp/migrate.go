@@ -99,7 +99,32 @@ func (c *Client) SetMigrateParameters(ctx context.Context, parameters map[string
 	return c.Execute(ctx, "migrate-set-parameters", parameters, nil)
 }
 
-// finalizingPause is how long AwaitFinalized waits before it asks again. QEMU
+// CancelLeft ends an outgoing migration that somebody else has begun and that nobody
+// reads any more, and returns when QEMU has let go of it. Where there is none, nothing happens.
+func (c *Client) CancelLeft(ctx context.Context) error {
+	status, err := c.Status(ctx)
+	if err != nil || status.State == StateInMigrate {
+		return err
+	}
+	for canceled := false; ; canceled = true {
+		info, err := c.QueryMigrate(ctx)
+		if err != nil || info.Status == "" || info.Status == "none" || info.Finished() {
+			return err
+		}
+		if !canceled {
+			if err := c.MigrateCancel(ctx); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-time.After(finalizingPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// finalizingPause is how long AwaitFinalized and CancelLeft wait before they ask again. QEMU
 // takes a few milliseconds.
 const finalizingPause = 2 * time.Millisecond
 

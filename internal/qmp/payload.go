@@ -20,7 +20,11 @@ const (
 	EventRTCChange            = "RTC_CHANGE"
 	EventWatchdog             = "WATCHDOG"
 	EventDeviceDeleted        = "DEVICE_DELETED"
+	EventDeviceTrayMoved      = "DEVICE_TRAY_MOVED"
 	EventDeviceUnplugRejected = "DEVICE_UNPLUG_GUEST_ERROR"
+	EventACPIDeviceOST        = "ACPI_DEVICE_OST"
+	EventBalloonChange        = "BALLOON_CHANGE"
+	EventMemorySizeChange     = "MEMORY_DEVICE_SIZE_CHANGE"
 )
 
 // Causes of a shutdown or reset, in Shutdown and Reset.
@@ -120,4 +124,32 @@ type DeviceDeleted struct {
 	Device string `json:"device"`
 	// Path is its path in QEMU's object tree.
 	Path string `json:"path"`
+}
+
+// ACPIDeviceOST is the payload of EventACPIDeviceOST: what the guest's system
+// says about a device that was plugged in or is to be taken out (ACPI 6.4, 6.3.5).
+type ACPIDeviceOST struct {
+	Info OST `json:"info"`
+}
+
+// OST is one report of the guest's system.
+type OST struct {
+	// Slot is the device's place, as Type ("CPU", "DIMM") counts.
+	Slot string `json:"slot"`
+	Type string `json:"slot-type"`
+	// Source is what the report is about: 3 for a request to eject.
+	Source int64 `json:"source"`
+	// Status is 0 for success; what else it means depends on Source.
+	Status int64 `json:"status"`
+}
+
+// Sources and statuses of OST (ACPI 6.4, tables 6.51 and 6.53).
+const (
+	ostEjectRequest  = 3
+	ostEjectProgress = 0x84
+)
+
+// Refused tells that the guest will not let go of a device.
+func (o OST) Refused() bool {
+	return o.Source == ostEjectRequest && o.Status != 0 && o.Status != ostEjectProgress
 }

@@ -125,3 +125,14 @@ func (c *Client) QueryCommands(ctx context.Context) ([]CommandName, error) {
 	err := c.Execute(ctx, "query-commands", nil, &list)
 	return list, err
 }
+
+// ExpandCPUModel returns all properties of a CPU model, those of its features being switches.
+func (c *Client) ExpandCPUModel(ctx context.Context, name string) (map[string]any, error) {
+	var answer struct {
+		Model struct {
+			Props map[string]any `json:"props"`
+		} `json:"model"`
+	}
+	err := c.Execute(ctx, "query-cpu-model-expansion", map[string]any{"type": "full", "model": map[string]any{"name": name}}, &answer)
+	return answer.Model.Props, err
+}

@@ -39,6 +39,15 @@ func (d Dir) TPM() string { return d.path("tpm") }
 // TPMPIDFile is the path of the TPM emulator's pid file.
 func (d Dir) TPMPIDFile() string { return d.path("tpm.pid") }
 
+// frozen is the mark that the guest's file systems may be frozen.
+func (d Dir) frozen() string { return d.path("frozen") }
+
+// held is the mark that the guest stands still for the daemon's sake.
+func (d Dir) held() string { return d.path("held") }
+
+// fleece is the path of the socket that QEMU shows fleeces on.
+func (d Dir) fleece() string { return d.path("fleece") }
+
 // Images is the directory of the machine's image server. It is the daemon's
 // alone, and so not in this one, which QEMU's user may change.
 func (d Dir) Images() imageserver.Dir {

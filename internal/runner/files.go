@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,10 +23,16 @@ func open(wanted qemu.File, user *process.Identity) (*os.File, error) {
 		return os.Open(wanted.Path)
 	case qemu.ReadWrite:
 		return os.OpenFile(wanted.Path, os.O_RDWR, 0)
+	case qemu.Claim:
+		return os.OpenFile(wanted.Path, os.O_RDWR|os.O_EXCL, 0)
 	case qemu.Append:
 		return os.OpenFile(wanted.Path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	case qemu.Listen:
 		return listen(wanted.Path)
+	case qemu.Secret:
+		return secret(wanted.Path)
+	case qemu.Inline:
+		return anonymous(wanted.Path, wanted.Content)
 	case qemu.Copy:
 		return openable(wanted.Path, user)
 	}
@@ -64,6 +71,40 @@ func openable(path string, user *process.Identity) (*os.File, error) {
 	}
 	copied, err := inMemory(path, source)
 	return copied, errors.Join(err, source.Close())
+}
+
+// maxSecret bounds a password.
+const maxSecret = 4096
+
+// secret puts the password of a file into an anonymous one.
+func secret(path string) (*os.File, error) {
+	source, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer source.Close()
+	text, err := io.ReadAll(io.LimitReader(source, maxSecret+1))
+	if err != nil {
+		return nil, err
+	}
+	text = bytes.TrimRight(text, "\r\n")
+	if len(text) == 0 || len(text) > maxSecret {
+		return nil, fmt.Errorf("%s holds no password of at most %d bytes", path, maxSecret)
+	}
+	return anonymous(path, text)
+}
+
+// anonymous is a file of a content that is nowhere else; name is for messages only.
+func anonymous(name string, content []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("secret", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	target := os.NewFile(uintptr(fd), name)
+	if _, err := target.WriteAt(content, 0); err != nil {
+		return nil, errors.Join(err, target.Close())
+	}
+	return target, nil
 }
 
 // inMemory copies a file into an anonymous one, which any user may open.

@@ -117,7 +117,7 @@ func launch(ctx context.Context, m Machine, invocation qemu.Invocation, tpm *TPM
 	if err != nil {
 		return nil, errors.Join(err, images.Discard())
 	}
-	s, err = m.bringUp(ctx, program, images, begin)
+	s, err = m.bringUp(ctx, program, images, invocation.Files, begin)
 	if err != nil {
 		return nil, err
 	}
@@ -135,12 +135,12 @@ func (m Machine) prepareImages(invocation qemu.Invocation) (*imageserver.Keeper,
 
 // bringUp serves a QEMU that was just started its images and talks to it. When
 // that fails both are ended.
-func (m Machine) bringUp(ctx context.Context, program *process.Process, images *imageserver.Keeper, begin int64) (*Session, error) {
+func (m Machine) bringUp(ctx context.Context, program *process.Process, images *imageserver.Keeper, files []qemu.File, begin int64) (*Session, error) {
 	s, err := m.serveAndConnect(ctx, program, images)
 	if err == nil {
 		return s, nil
 	}
-	err = explain(ctx, err, m, program, begin)
+	err = explain(ctx, err, m, program, files, begin)
 	return nil, errors.Join(err, program.Kill(context.WithoutCancel(ctx)), images.AwaitEnd())
 }
 
@@ -203,7 +203,7 @@ func spawn(m Machine, invocation qemu.Invocation, log *os.File) (*process.Proces
 	}
 	return process.Start(process.Spec{
 		Path: invocation.Binary, Args: invocation.Args, Files: files,
-		Log: log, Dir: "/", User: m.User,
+		Log: log, Dir: "/", User: m.User, Lock: invocation.Locks,
 	})
 }
 
@@ -229,7 +229,7 @@ func openLog(path string) (log *os.File, begin int64, err error) {
 func Attach(ctx context.Context, m Machine) (*Session, error) {
 	probe, err := net.Dial("unix", m.Dir.Monitor())
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
-		return nil, errors.Join(ErrNoProcess, m.endStrayTPM(ctx), imageserver.EndStray(ctx, m.Dir.Images(), m.UUID), m.Dir.Remove())
+		return nil, errors.Join(ErrNoProcess, m.clear(ctx))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the monitor of %s: %w", m.Name, err)
@@ -259,7 +259,29 @@ func Attach(ctx context.Context, m Machine) (*Session, error) {
 	if s.emulator, err = m.find(m.Dir.TPMPIDFile()); err != nil && !errors.Is(err, process.ErrGone) {
 		m.Log.Warn("the TPM emulator could not be found again", "machine", m.Name, "error", err)
 	}
+	s.clearLeft(ctx)
 	return s, nil
+}
+
+// clear takes away what a run has left behind.
+func (m Machine) clear(ctx context.Context) error {
+	return errors.Join(m.endStrayTPM(ctx), imageserver.EndStray(ctx, m.Dir.Images(), m.UUID), m.Dir.Remove())
+}
+
+// Kill ends the run of a machine whose QEMU does not answer, as a power cut would, and
+// takes away what it leaves behind. There need not be one.
+func Kill(ctx context.Context, m Machine) error {
+	program, err := m.find(m.Dir.PIDFile())
+	switch {
+	case errors.Is(err, process.ErrGone):
+	case err != nil:
+		return fmt.Errorf("find the process of %s: %w", m.Name, err)
+	default:
+		if err := program.Kill(ctx); err != nil {
+			return fmt.Errorf("kill the process of %s: %w", m.Name, err)
+		}
+	}
+	return m.clear(ctx)
 }
 
 // find holds the process that a pid file names, if it is this machine's.

@@ -3,9 +3,11 @@ package runner
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/panalvm/panal/api"
@@ -20,13 +22,27 @@ import (
 type Session struct {
 	machine  Machine
 	program  *process.Process
-	emulator *process.Process    // the TPM's; nil without one
-	images   *imageserver.Keeper // nil without one
+	emulator *process.Process // the TPM's; nil without one
 	monitor  *qmp.Client
 	hubs     map[string]*console.Hub
 	begin    int64 // where this run's part of QEMU's log begins
 	moved    chan string
-	done     chan struct{}
+	// agentCame has a token when an agent has come up; see keepThawing.
+	agentCame chan struct{}
+	// agentTurn holds the token of who has the agent.
+	agentTurn chan struct{}
+	done      chan struct{}
+
+	listeners listeners
+
+	born atomic.Pointer[Memory] // what stays as it is; nil until it was asked
+
+	// blocks is held while QEMU's block nodes are changed, but not while a job runs.
+	blocks sync.Mutex
+	speed  int64 // of the jobs on images, in bytes a second; 0 for as fast as can be
+
+	serving sync.Mutex          // guards what follows
+	images  *imageserver.Keeper // nil without one
 
 	mu     sync.Mutex // guards what follows
 	reason api.EndReason
@@ -39,7 +55,7 @@ type Session struct {
 func (m Machine) session(ctx context.Context, program *process.Process, monitor *qmp.Client, images *imageserver.Keeper) (*Session, error) {
 	s := &Session{
 		machine: m, program: program, images: images, monitor: monitor, hubs: map[string]*console.Hub{},
-		moved: make(chan string, 64), done: make(chan struct{}),
+		moved: make(chan string, 64), agentCame: make(chan struct{}, 1), agentTurn: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if info, err := os.Stat(m.QEMULog()); err == nil {
 		s.begin = info.Size()
@@ -53,12 +69,24 @@ func (m Machine) session(ctx context.Context, program *process.Process, monitor 
 		s.closeLines()
 		return nil, errors.Join(err, monitor.Close())
 	}
-	if err := monitor.SetMigrateCapabilities(ctx, map[string]bool{"events": true}); err != nil {
+	if err := prepareTransfers(ctx, monitor); err != nil {
 		s.closeLines()
 		return nil, errors.Join(err, monitor.Close())
 	}
 	go s.watch(status)
 	return s, nil
+}
+
+// prepareTransfers brings QEMU to where the writing of a state can begin, whatever
+// a daemon that is gone was doing: QEMU keeps what that had set, and takes no settings while
+// it writes.
+func prepareTransfers(ctx context.Context, monitor *qmp.Client) error {
+	if err := monitor.CancelLeft(ctx); err != nil {
+		return fmt.Errorf("end what another daemon was writing: %w", err)
+	}
+	return monitor.SetMigrateCapabilities(ctx, map[string]bool{
+		"events": true, "background-snapshot": false, "pause-before-switchover": false, "auto-converge": false,
+	})
 }
 
 // PID is QEMU's process number.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"path"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,6 +29,7 @@ const (
 	AgentOpened                      // the guest agent has opened its channel
 	AgentClosed
 	DiskFailed      // a drive reported an error to the guest; Detail says which
+	CPUGone         // the guest has let go of a CPU
 	ImagesRestarted // the image server had ended, and another one serves now
 )
 
@@ -47,6 +50,7 @@ func (s *Session) watch(status qmp.Status) {
 	for event := range s.monitor.Events() {
 		s.take(event)
 	}
+	s.listeners.end()
 	// The monitor closes when QEMU ends. It may also break while QEMU runs: a
 	// machine that cannot be spoken to any more is ended rather than left to
 	// run unwatched.
@@ -62,6 +66,7 @@ func (s *Session) watch(status qmp.Status) {
 
 // take acts on one event of QEMU's.
 func (s *Session) take(event qmp.Event) {
+	s.listeners.tell(event)
 	switch event.Name {
 	case qmp.EventShutdown:
 		var shutdown qmp.Shutdown
@@ -86,11 +91,30 @@ func (s *Session) take(event qmp.Event) {
 		var port qmp.VSerialPortChange
 		_ = event.Decode(&port)
 		if port.ID == qemu.AgentPort {
-			s.notify(Event{Kind: map[bool]EventKind{true: AgentOpened, false: AgentClosed}[port.Open]})
+			s.agentPort(port.Open)
+		}
+	case qmp.EventDeviceDeleted:
+		var deleted qmp.DeviceDeleted
+		_ = event.Decode(&deleted)
+		if isCPU(deleted.Path) {
+			s.notify(Event{Kind: CPUGone})
 		}
 	case qmp.EventBlockIOError:
 		s.notify(Event{Kind: DiskFailed, Detail: string(event.Data)})
 	}
+}
+
+// agentPort tells that the guest's agent has opened its channel, or closed it.
+func (s *Session) agentPort(open bool) {
+	if !open {
+		s.notify(Event{Kind: AgentClosed})
+		return
+	}
+	select {
+	case s.agentCame <- struct{}{}:
+	default: // nobody has taken the last one
+	}
+	s.notify(Event{Kind: AgentOpened})
 }
 
 func (s *Session) shutDown(shutdown qmp.Shutdown) {
@@ -127,7 +151,7 @@ func (s *Session) finish() {
 		_ = s.emulator.Signal(syscall.SIGTERM)
 		<-s.emulator.Done()
 	}
-	if err := s.images.AwaitEnd(); err != nil {
+	if err := s.keeper().AwaitEnd(); err != nil {
 		s.machine.Log.Warn("the image server's directory could not be removed", "machine", s.machine.Name, "error", err)
 	}
 	if err := s.machine.Dir.Remove(); err != nil {
@@ -157,7 +181,7 @@ func (s *Session) howItEnded() api.End {
 }
 
 // explain says why a QEMU that was just started did not come up.
-func explain(ctx context.Context, err error, m Machine, program *process.Process, begin int64) error {
+func explain(ctx context.Context, err error, m Machine, program *process.Process, files []qemu.File, begin int64) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -174,7 +198,22 @@ func explain(ctx context.Context, err error, m Machine, program *process.Process
 	if strings.Contains(words, "host forwarding rule") {
 		return problem.New(api.KindExists, "choose another host port, or stop what listens on it", "QEMU did not start: %s", words)
 	}
+	if path := lockedImage(words, files); path != "" {
+		return problem.New(api.KindBusy, "end what has it open (`lsof FILE` names it), or wait for it", "another program has the image %s open", path)
+	}
 	return problem.New(api.KindUnsupported, "`panal log` shows all that QEMU said", "QEMU did not start: %s", words)
+}
+
+// lockedImage finds which of QEMU's files it says that somebody else has locked,
+// empty if it says something else. It knows a file by the number of its descriptor.
+func lockedImage(words string, files []qemu.File) string {
+	_, rest, found := strings.Cut(words, "Is another process using the image ["+path.Dir(qmp.FDSetPath(0))+"/")
+	number, _, closed := strings.Cut(rest, "]")
+	fd, err := strconv.Atoi(number)
+	if i := fd - qemu.FirstFD; found && closed && err == nil && i >= 0 && i < len(files) {
+		return files[i].Path
+	}
+	return ""
 }
 
 // plain takes the time and the program's name off a line of QEMU's log.

@@ -38,7 +38,7 @@ type fakeServices struct {
 
 func (f *fakeServices) services() service.Services {
 	return service.Services{
-		Machines: fakeMachines{f}, Power: fakePower{f}, Views: fakeViews{f},
+		Machines: fakeMachines{f}, Power: fakePower{f}, Drives: fakeDrives{f}, Snapshots: fakeSnapshots{f}, Media: fakeMedia{f}, Pools: fakePools{f}, Views: fakeViews{f}, Stats: fakeStats{f},
 		Tasks: fakeTasks{f}, Events: fakeEvents{f}, Host: fakeHost{f},
 	}
 }
@@ -97,6 +97,41 @@ func (f fakeMachines) Import(_ context.Context, r api.ImportRequest) (api.Task, 
 	return f.task("import", r.Source, r.Networks)
 }
 
+// fakeArchive is an archive that is there already.
+type fakeArchive struct {
+	io.ReadCloser
+	task api.Task
+}
+
+func (a fakeArchive) Task() api.Task          { return a.task }
+func (a fakeArchive) Broken() <-chan struct{} { return nil }
+
+func (f fakeMachines) ExportStream(_ context.Context, r api.ExportRequest) (service.Archive, error) {
+	task, err := f.task("export to a stream", r.Machines)
+	if err != nil {
+		return nil, err
+	}
+	return fakeArchive{io.NopCloser(strings.NewReader("an archive")), task}, nil
+}
+
+func (f fakeMachines) PlanImportStream(_ context.Context, r api.ImportRequest, content io.Reader) (api.ImportPlan, error) {
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(content, head); err != nil {
+		return api.ImportPlan{}, err
+	}
+	_, err := f.task("plan-import-stream", r.Source, string(head))
+	return api.ImportPlan{Machines: []api.PlannedMachine{}}, err
+}
+
+func (f fakeMachines) ImportStream(_ context.Context, r api.ImportRequest, content io.ReadCloser) (api.ImportResult, error) {
+	n, err := io.Copy(io.Discard, content)
+	if err != nil {
+		return api.ImportResult{}, err
+	}
+	made, err := f.task("import-stream", r.Source, n)
+	return api.ImportResult{Task: made}, err
+}
+
 func (f fakeMachines) Export(_ context.Context, r api.ExportRequest) (api.Task, error) {
 	return f.task("export", r.Destination, r.Machines)
 }
@@ -111,6 +146,30 @@ func (f fakeMachines) Replace(_ context.Context, ref string, r api.ReplaceReques
 
 func (f fakeMachines) Change(_ context.Context, ref string, r api.ChangeRequest) (api.Machine, error) {
 	return f.machine("change", ref, r)
+}
+
+func (f fakeMachines) Clone(_ context.Context, ref string, r api.CloneRequest) (api.Task, error) {
+	return f.task("clone", ref, r)
+}
+
+func (f fakeMachines) Move(_ context.Context, ref string, r api.MoveRequest) (api.Task, error) {
+	return f.task("move", ref, r)
+}
+
+func (f fakeMachines) Stream(_ context.Context, ref string) (api.Task, error) {
+	return f.task("stream", ref)
+}
+
+func (f fakeMachines) AcceptBases(_ context.Context, ref string) (api.Machine, error) {
+	return f.machine("accept-bases", ref)
+}
+
+func (f fakeMachines) Unlock(_ context.Context, ref string, r api.UnlockRequest) (api.Machine, error) {
+	return f.machine("unlock", ref, r)
+}
+
+func (f fakeMachines) Lock(_ context.Context, ref string) (api.Machine, error) {
+	return f.machine("lock", ref)
 }
 
 func (f fakeMachines) Rename(_ context.Context, ref string, r api.RenameRequest) (api.Machine, error) {
@@ -214,6 +273,10 @@ func (f fakeHost) Info(context.Context) (api.Info, error) {
 
 func (f fakeHost) Host(context.Context) (api.Host, error) {
 	return api.Host{Name: "here", Memory: api.GiB}, f.call("host")
+}
+
+func (f fakeHost) ChangeHost(_ context.Context, request api.ChangeHostRequest) (api.Host, error) {
+	return api.Host{Name: "here"}, f.call("change-host", request.Set)
 }
 
 // errOdd is an error that nobody expected.

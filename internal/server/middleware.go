@@ -180,7 +180,7 @@ func escapeDots(r *http.Request) *http.Request {
 // body has come to its end, so that it does not end a long request.
 func (s *server) readBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body == nil || r.Body == http.NoBody {
+		if r.Body == nil || r.Body == http.NoBody || flows(r) {
 			next.ServeHTTP(w, r)
 			return
 		}

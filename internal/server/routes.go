@@ -54,10 +54,19 @@ func (s *server) registerHost(h huma.API) {
 	})
 	route(h, s, api.GetHost, http.StatusOK, func(ctx context.Context, _ *none) (api.Host, error) {
 		answer, err := host.Host(ctx)
-		answer.Architectures = list(answer.Architectures)
-		answer.Programs = list(answer.Programs)
-		return answer, err
+		return wholeHost(answer), err
 	})
+	route(h, s, api.SetHost, http.StatusOK, func(ctx context.Context, in *bodyInput[api.ChangeHostRequest]) (api.Host, error) {
+		answer, err := host.ChangeHost(ctx, in.Body)
+		return wholeHost(answer), err
+	})
+}
+
+// wholeHost has lists where there is nothing to list.
+func wholeHost(h api.Host) api.Host {
+	h.Architectures, h.Programs = list(h.Architectures), list(h.Programs)
+	h.Controls, h.Processors.MachineCPUs = list(h.Controls), list(h.Processors.MachineCPUs)
+	return h
 }
 
 func (s *server) registerMachines(h huma.API) {
@@ -79,6 +88,10 @@ func (s *server) registerMachines(h huma.API) {
 	route(h, s, api.Export, http.StatusAccepted, func(ctx context.Context, in *bodyInput[api.ExportRequest]) (api.Task, error) {
 		return machines.Export(ctx, in.Body)
 	})
+	stream(h, api.ExportStream, http.StatusOK, responses{
+		http.StatusOK: {description: "The archive. The header " + api.HeaderTask + " names the task that writes it. An archive that fails ends as a broken connection: " +
+			"the task says why. Who goes away cancels it.", mediaType: "application/x-tar"},
+	}, s.exportStream)
 	route(h, s, api.Register, http.StatusOK, func(ctx context.Context, in *bodyInput[api.RegisterRequest]) (api.Machine, error) {
 		return machines.Register(ctx, in.Body)
 	})
@@ -93,6 +106,24 @@ func (s *server) registerMachines(h huma.API) {
 	})
 	route(h, s, api.DeleteMachine, http.StatusAccepted, func(ctx context.Context, in *refOptionalInput[api.DeleteRequest]) (api.Task, error) {
 		return machines.Delete(ctx, in.Ref, in.request())
+	})
+	route(h, s, api.CloneMachine, http.StatusAccepted, func(ctx context.Context, in *refBodyInput[api.CloneRequest]) (api.Task, error) {
+		return machines.Clone(ctx, in.Ref, in.Body)
+	})
+	route(h, s, api.MoveMachine, http.StatusAccepted, func(ctx context.Context, in *refBodyInput[api.MoveRequest]) (api.Task, error) {
+		return machines.Move(ctx, in.Ref, in.Body)
+	})
+	route(h, s, api.StreamMachine, http.StatusAccepted, func(ctx context.Context, in *refInput) (api.Task, error) {
+		return machines.Stream(ctx, in.Ref)
+	})
+	route(h, s, api.AcceptBases, http.StatusOK, func(ctx context.Context, in *refInput) (api.Machine, error) {
+		return machines.AcceptBases(ctx, in.Ref)
+	})
+	route(h, s, api.UnlockMachine, http.StatusOK, func(ctx context.Context, in *refBodyInput[api.UnlockRequest]) (api.Machine, error) {
+		return machines.Unlock(ctx, in.Ref, in.Body)
+	})
+	route(h, s, api.LockMachine, http.StatusOK, func(ctx context.Context, in *refInput) (api.Machine, error) {
+		return machines.Lock(ctx, in.Ref)
 	})
 	route(h, s, api.RenameMachine, http.StatusOK, func(ctx context.Context, in *refBodyInput[api.RenameRequest]) (api.Machine, error) {
 		return machines.Rename(ctx, in.Ref, in.Body)
@@ -119,6 +150,22 @@ func (s *server) registerPower(h huma.API) {
 	act(api.ResetMachine, power.Reset)
 	route(h, s, api.ShutdownMachine, http.StatusAccepted, func(ctx context.Context, in *refOptionalInput[api.ShutdownRequest]) (api.Task, error) {
 		return power.Shutdown(ctx, in.Ref, in.request())
+	})
+}
+
+func (s *server) registerDrives(h huma.API) {
+	drives := s.services.Drives
+	route(h, s, api.AttachDrive, http.StatusAccepted, func(ctx context.Context, in *refBodyInput[api.AttachRequest]) (api.Task, error) {
+		return drives.Attach(ctx, in.Ref, in.Body)
+	})
+	route(h, s, api.DetachDrive, http.StatusAccepted, func(ctx context.Context, in *refBodyInput[api.DetachRequest]) (api.Task, error) {
+		return drives.Detach(ctx, in.Ref, in.Body)
+	})
+	route(h, s, api.EjectMedium, http.StatusAccepted, func(ctx context.Context, in *refBodyInput[api.EjectRequest]) (api.Task, error) {
+		return drives.Eject(ctx, in.Ref, in.Body)
+	})
+	route(h, s, api.InsertMedium, http.StatusAccepted, func(ctx context.Context, in *refBodyInput[api.InsertRequest]) (api.Task, error) {
+		return drives.Insert(ctx, in.Ref, in.Body)
 	})
 }
 

@@ -41,7 +41,7 @@ type kindSchema string
 func (kindSchema) Schema(huma.Registry) *huma.Schema {
 	s := enum(api.KindInvalid, api.KindNotFound, api.KindAmbiguous, api.KindExists, api.KindConflict,
 		api.KindWrongState, api.KindBusy, api.KindEdited, api.KindUnreadable, api.KindUnsupported, api.KindMissing,
-		api.KindNoSpace, api.KindGone, api.KindRefused, api.KindTooLarge, api.KindCancelled, api.KindTimeout, api.KindUnavailable,
+		api.KindNoSpace, api.KindGone, api.KindRefused, api.KindTooLarge, api.KindCancelled, api.KindLocked, api.KindTimeout, api.KindUnavailable,
 		api.KindInternal)
 	s.Description = "stable name of what went wrong, for programs; further kinds may be added"
 	return s
@@ -52,7 +52,7 @@ type eventTypeSchema string
 // Schema lists the types of events.
 func (eventTypeSchema) Schema(huma.Registry) *huma.Schema {
 	return enum(api.MachineCreated, api.MachineChanged, api.MachineState, api.MachineDeleted,
-		api.TaskCreated, api.TaskProgress, api.TaskEnded)
+		api.TaskCreated, api.TaskProgress, api.TaskEnded, api.HostMadeRoom)
 }
 
 type stateSchema string

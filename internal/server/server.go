@@ -51,8 +51,14 @@ func (s *server) register(mux *http.ServeMux, version string) huma.API {
 	h := humago.New(mux, config(version))
 	s.registerHost(h)
 	s.registerMachines(h)
+	s.registerImports(h)
 	s.registerPower(h)
+	s.registerDrives(h)
+	s.registerSnapshots(h)
+	s.registerMedia(h)
+	s.registerPools(h)
 	s.registerViews(h)
+	s.registerStats(h)
 	s.registerTasks(h)
 	s.registerEvents(h)
 	describe(mux, h)
@@ -92,6 +98,11 @@ func stream[I any](h huma.API, op api.Operation, status int, responses responses
 	described := operation(op)
 	described.DefaultStatus = status
 	described.Responses = responses.with(h)
+	register(h, described, serve)
+}
+
+// register registers an operation that writes its answer itself.
+func register[I any](h huma.API, described huma.Operation, serve func(http.ResponseWriter, *http.Request, *I)) {
 	huma.Register(h, described, func(_ context.Context, in *I) (*huma.StreamResponse, error) {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)

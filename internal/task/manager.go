@@ -153,21 +153,24 @@ func (m *Manager) Cancel(ctx context.Context, id string) (api.Task, error) {
 	if err != nil {
 		return api.Task{}, err
 	}
-	m.mu.Lock()
-	run := m.running[found.ID]
-	m.mu.Unlock()
+	run := m.run(found.ID)
 	if run == nil || !run.markCancelling(ctx) {
 		return api.Task{}, problem.New(api.KindWrongState, "", "task %s (%s) has ended already", found.ID, found.Kind)
 	}
 	return run.task(), nil
 }
 
+// run is a task that runs; nil of one that has ended or never was.
+func (m *Manager) run(id string) *Run {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.running[id]
+}
+
 // Wait waits until a task that runs has ended and its end is stored. It returns
 // at once for one that has ended or never was.
 func (m *Manager) Wait(ctx context.Context, id string) error {
-	m.mu.Lock()
-	run := m.running[id]
-	m.mu.Unlock()
+	run := m.run(id)
 	if run == nil {
 		return nil
 	}
@@ -179,8 +182,32 @@ func (m *Manager) Wait(ctx context.Context, id string) error {
 	}
 }
 
-// Recover undoes and ends the tasks that an earlier daemon left behind.
-func (m *Manager) Recover(ctx context.Context) error {
+// WaitWithSpace is Wait for those who have something else to do than to wait for space: the error is
+// state.ErrNoSpace where what the task did has ended, but there was no space to store that. The task goes on then until there is.
+func (m *Manager) WaitWithSpace(ctx context.Context, id string) error {
+	run := m.run(id)
+	if run == nil {
+		return nil
+	}
+	select {
+	case <-run.over:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-run.full:
+	}
+	select {
+	case <-run.over: // there was space again
+		return nil
+	default:
+		return fmt.Errorf("the end of task %s cannot be stored: %w", id, state.ErrNoSpace)
+	}
+}
+
+// Recover undoes and ends the tasks that an earlier daemon left behind. Where after has
+// channels for one's ID, what it worked on must not be touched before they are closed: until
+// then the task goes on, and Recover does not wait for it.
+func (m *Manager) Recover(ctx context.Context, after func(id string) []<-chan struct{}) error {
 	objects, _, err := m.tasks.List(ctx)
 	if err != nil && !errors.Is(err, state.ErrUndecodable) {
 		return fmt.Errorf("read the tasks: %w", err)
@@ -195,10 +222,51 @@ func (m *Manager) Recover(ctx context.Context) error {
 		}
 		m.log.Warn("undoing a task that was cut off", "task", object.Key, "kind", object.Value.Kind, "machine", object.Value.Name)
 		run := newRun(m, object.Value, object.Revision)
-		m.finish(run, problem.New(api.KindUnavailable, "run it again",
-			"%s was cut off when the daemon ended", object.Value.Kind))
+		failure := problem.New(api.KindUnavailable, "run it again", "%s was cut off when the daemon ended", object.Value.Kind)
+		if ready := after(object.Key); len(ready) > 0 {
+			m.recoverLater(run, failure, ready)
+		} else {
+			m.recoverOne(run, failure)
+		}
 	}
 	return nil
+}
+
+// recoverLater ends a task that was cut off once it may be.
+func (m *Manager) recoverLater(run *Run, failure error, ready []<-chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.running[run.id] = run
+	m.group.Go(func() {
+		for _, closed := range ready {
+			select {
+			case <-closed:
+			case <-m.base.Done(): // the next daemon undoes it
+				m.leave(run)
+				return
+			}
+		}
+		m.carryOut(run, func(context.Context, *Run) error { return failure })
+	})
+}
+
+// recoverOne ends a task that was cut off: at once, or where there is no space for that once
+// there is, for which the daemon's start does not wait.
+func (m *Manager) recoverOne(run *Run, failure error) {
+	err := m.settle(context.WithoutCancel(run.ctx), run, failure)
+	switch {
+	case err == nil:
+		m.keep(run.id)
+		return
+	case !errors.Is(err, state.ErrNoSpace):
+		m.log.Error("the end of a task that was cut off could not be stored; the next daemon undoes it", "task", run.id, "error", err)
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	run.noteFull()
+	m.running[run.id] = run
+	m.group.Go(func() { m.carryOut(run, func(context.Context, *Run) error { return failure }) })
 }
 
 // Close cancels what runs, waits until it is undone, and refuses new work. When
@@ -220,6 +288,11 @@ func (m *Manager) Close(ctx context.Context) error {
 
 func (m *Manager) carryOut(run *Run, work Work) {
 	m.finish(run, protect(run, work))
+	m.leave(run)
+}
+
+// leave forgets a task that nobody works on any more.
+func (m *Manager) leave(run *Run) {
 	m.mu.Lock()
 	delete(m.running, run.id)
 	m.mu.Unlock()
@@ -249,10 +322,13 @@ func (m *Manager) finish(run *Run, failure error) {
 		m.keep(run.id)
 		return
 	}
-	err := m.unwind(ctx, run, failure)
-	for errors.Is(err, state.ErrConflict) {
-		// What an undoer read has changed before its ops were committed.
-		err = m.unwind(ctx, run, failure)
+	err := m.settle(ctx, run, failure)
+	for errors.Is(err, state.ErrNoSpace) {
+		run.noteFull()
+		if !m.pause() {
+			break
+		}
+		err = m.settle(ctx, run, failure)
 	}
 	if err != nil {
 		m.log.Error("the end of a task could not be stored; the next daemon undoes it", "task", run.id, "failure", failure, "error", err)
@@ -261,12 +337,40 @@ func (m *Manager) finish(run *Run, failure error) {
 	m.keep(run.id)
 }
 
+// settle is unwind, again where what an undoer read has changed before its ops were
+// committed.
+func (m *Manager) settle(ctx context.Context, run *Run, failure error) error {
+	for {
+		if err := m.unwind(ctx, run, failure); !errors.Is(err, state.ErrConflict) {
+			return err
+		}
+	}
+}
+
+// spacePause is how long the end of a task that found no space waits before it is stored
+// again. Until then the task goes on, and what it works on is claimed.
+const spacePause = 2 * time.Second
+
+// pause waits for a while; false when the manager is closed.
+func (m *Manager) pause() bool {
+	select {
+	case <-time.After(spacePause):
+		return true
+	case <-m.base.Done():
+		return false
+	}
+}
+
 // unwind undoes the task's steps and ends it. Work that was cancelled fails in
 // whatever way it noticed; that it was cancelled is all there is to say.
 func (m *Manager) unwind(ctx context.Context, run *Run, failure error) error {
 	state, why := api.TaskFailed, problem.Of(failure)
 	if errors.Is(context.Cause(run.ctx), errCancelled) {
-		state, why = api.TaskCancelled, problem.New(api.KindCancelled, "", "%s was cancelled", run.task().Kind)
+		left := ""
+		if why.Kind == api.KindCancelled {
+			left = why.Help
+		}
+		state, why = api.TaskCancelled, problem.New(api.KindCancelled, left, "%s was cancelled", run.task().Kind)
 	}
 	return run.end(ctx, state, why, m.undo(ctx, run))
 }

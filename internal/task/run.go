@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/fault"
 	"github.com/panalvm/panal/internal/state"
 )
 
@@ -22,6 +23,8 @@ type Run struct {
 	ctx     context.Context
 	cancel  context.CancelCauseFunc
 	over    chan struct{} // closed when the task's end is stored
+	full    chan struct{} // closed when there was no space to store it
+	noted   sync.Once     // guards the closing of full
 
 	mu       sync.Mutex // guards what follows
 	record   Record
@@ -31,9 +34,12 @@ type Run struct {
 }
 
 func newRun(m *Manager, record Record, revision state.Revision) *Run {
-	ctx, cancel := context.WithCancelCause(m.base)
-	return &Run{manager: m, id: record.ID, ctx: ctx, cancel: cancel, record: record, revision: revision, over: make(chan struct{})}
+	ctx, cancel := context.WithCancelCause(fault.Begin(m.base))
+	return &Run{manager: m, id: record.ID, ctx: ctx, cancel: cancel, record: record, revision: revision, over: make(chan struct{}), full: make(chan struct{})}
 }
+
+// noteFull tells those who do not wait for space that there is none.
+func (r *Run) noteFull() { r.noted.Do(func() { close(r.full) }) }
 
 // ID is the task's ID.
 func (r *Run) ID() string { return r.id }
@@ -68,11 +74,20 @@ func (r *Run) Report(p api.Progress) {
 	}
 }
 
+// Result notes what comes of the task, to be stored with its end.
+func (r *Run) Result(note func(*api.TaskResult)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	note(&r.record.Result)
+}
+
 // Warn adds something that the user should know although the task goes on.
 func (r *Run) Warn(text string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.record.Warnings = append(slices.Clip(r.record.Warnings), text)
+	if !slices.Contains(r.record.Warnings, text) { // an undoing that is tried again fails again
+		r.record.Warnings = append(slices.Clip(r.record.Warnings), text)
+	}
 }
 
 // End ends the task as done and commits ops with it. After it nothing is undone

@@ -179,12 +179,45 @@ func TestNextDaemonUndoesWhatWasCutOff(t *testing.T) {
 	if _, err := b.tasks.Create(t.Context(), record.ID, record); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Recover(t.Context()); err != nil {
+	if err := b.Recover(t.Context(), atOnce); err != nil {
 		t.Fatal(err)
 	}
 	ended, err := b.Get(t.Context(), "cutoff00")
 	if err != nil || ended.State != api.TaskFailed || len(b.undone) != 1 {
 		t.Errorf("it ended as %+v, %v; undone %v", ended, err, b.undone)
+	}
+}
+
+// atOnce has nothing wait that is to be recovered.
+func atOnce(string) []<-chan struct{} { return nil }
+
+// What must not be touched yet is undone when it may be, and is a task until then; a
+// daemon that ends before leaves it to the next.
+func TestWhatWasCutOffWaitsToBeUndone(t *testing.T) {
+	b := newBench(t)
+	record := Record{
+		Task:    api.Task{ID: "cutoff00", Kind: "test", State: api.TaskRunning, Created: time.Now()},
+		Journal: []Undo{NewUndo("note", "folder")},
+	}
+	if _, err := b.tasks.Create(t.Context(), record.ID, record); err != nil {
+		t.Fatal(err)
+	}
+	ready := []chan struct{}{make(chan struct{}), make(chan struct{})}
+	after := func(id string) []<-chan struct{} { return []<-chan struct{}{ready[0], ready[1]} }
+	earlier := Open(t.Context(), b.store, b.undoers, b.log)
+	if err := errors.Join(earlier.Recover(t.Context(), after), earlier.Close(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Recover(t.Context(), after); err != nil {
+		t.Fatal(err)
+	}
+	close(ready[0])
+	if waits, err := b.Get(t.Context(), "cutoff00"); err != nil || waits.State != api.TaskRunning || len(b.undone) != 0 {
+		t.Errorf("before it may be undone it is %+v, %v; undone %v", waits, err, b.undone)
+	}
+	close(ready[1])
+	if ended := b.result(t, "cutoff00"); ended.State != api.TaskFailed || len(b.undone) != 1 {
+		t.Errorf("it ended as %+v, undone %v", ended, b.undone)
 	}
 }
 

@@ -18,6 +18,16 @@ func TinyGuest(t testing.TB, arch string) guests.TinyGuest {
 	return orMissing(t, guest, err)
 }
 
+// AgentGuest returns the tiny guest that runs QEMU's guest agent, with the same conditions as TinyGuest.
+func AgentGuest(t testing.TB) guests.TinyGuest {
+	t.Helper()
+	guest, err := guests.LookupTinyWithAgent()
+	if errors.Is(err, guests.ErrNotBuilt) && InCI() {
+		guest, err = guests.TinyWithAgent(t.Context())
+	}
+	return orMissing(t, guest, err)
+}
+
 // DebianGuest returns the Debian guest, with the same conditions as TinyGuest.
 func DebianGuest(t testing.TB) guests.DebianGuest {
 	t.Helper()

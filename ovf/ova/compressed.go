@@ -50,3 +50,23 @@ func unpack(r io.Reader, limits Limits) (*unpacked, error) {
 	}
 	return u, nil
 }
+
+// Decompress gives what r has, decompressed if it begins as gzip or zstd does,
+// within the limits. Packed tells whether it was. Close gives back what that takes,
+// and does not close r.
+func Decompress(r io.Reader, limits Limits) (content io.ReadCloser, packed bool, err error) {
+	u, err := unpack(r, limits.orDefaults())
+	if err != nil {
+		return nil, false, err
+	}
+	return decompressed{u}, u.packed != nil, nil
+}
+
+// decompressed is an unpacked stream that can be closed.
+type decompressed struct{ *unpacked }
+
+// Close gives back what decompressing takes.
+func (d decompressed) Close() error {
+	d.close()
+	return nil
+}

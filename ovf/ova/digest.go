@@ -101,3 +101,25 @@ func (d *digester) finish() Sums {
 	}
 	return sums
 }
+
+// Digester computes a digest of what is written to it, in a goroutine of its
+// own, so that who writes need not wait for it: for files that lie beside a
+// descriptor and not in an archive.
+type Digester struct {
+	algorithm ovf.Algorithm
+	digester  *digester
+}
+
+// NewDigester starts. Sum must be called, once, for its goroutine to end.
+func NewDigester(algorithm ovf.Algorithm) *Digester {
+	return &Digester{algorithm, newDigester([]ovf.Algorithm{algorithm}, false)}
+}
+
+// Write takes the next bytes, which may be changed when it returns. It never fails.
+func (d *Digester) Write(p []byte) (int, error) {
+	d.digester.write(p)
+	return len(p), nil
+}
+
+// Sum waits for all that was written, and gives the digest.
+func (d *Digester) Sum() []byte { return d.digester.finish()[d.algorithm] }

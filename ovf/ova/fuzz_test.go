@@ -6,6 +6,7 @@ import (
 	"io"
 	"testing"
 
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/ovf"
 	"github.com/panalvm/panal/ovf/ova"
 )
@@ -14,6 +15,9 @@ import (
 // members are seen.
 func FuzzReader(f *testing.F) {
 	f.Add(sound(f))
+	for _, text := range disktest.Seeds("ova", ".ova") {
+		f.Add([]byte(text))
+	}
 	f.Add(gzipped(f, sound(f)))
 	f.Add(zstandard(f, sound(f)))
 	f.Add(build(f, member{name: "a/../b.ovf", content: descriptor}))

@@ -14,6 +14,10 @@ import (
 type Trust struct {
 	Roots *x509.CertPool // nil trusts none
 	Time  time.Time      // zero is now
+	// Elsewhere judges the digest of a file that is not in the archive, because
+	// the descriptor says that it lies elsewhere. It returns false for a file
+	// that should be in the archive; nil knows of none.
+	Elsewhere func(d ovf.Digest) (known bool, err error)
 }
 
 // Report is what is known of an archive's integrity.
@@ -65,7 +69,7 @@ func (p report) make(t Trust) (*Report, error) {
 		}
 		return made, nil
 	}
-	err := p.digests(made)
+	err := p.digests(made, t.Elsewhere)
 	if p.certificate == nil {
 		return made, err
 	}
@@ -81,7 +85,7 @@ func (p report) make(t Trust) (*Report, error) {
 }
 
 // digests compares all files with the manifest.
-func (p report) digests(made *Report) error {
+func (p report) digests(made *Report, elsewhere func(ovf.Digest) (bool, error)) error {
 	var wrong []error
 	places := map[string]Entry{}
 	for _, m := range p.members {
@@ -90,6 +94,14 @@ func (p report) digests(made *Report) error {
 	listed, bad := map[string]bool{}, map[string]bool{}
 	for _, d := range p.manifest.Digests {
 		at, ok := places[d.File]
+		if !ok && elsewhere != nil {
+			if known, err := elsewhere(d); known {
+				if err != nil {
+					wrong = append(wrong, &Error{Member: d.File, Err: err})
+				}
+				continue
+			}
+		}
 		if !ok {
 			wrong = append(wrong, &Error{Member: d.File, Err: fmt.Errorf("the manifest has a digest of it: %w", ErrMissing)})
 			continue

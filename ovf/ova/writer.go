@@ -95,7 +95,7 @@ func (w *Writer) WriteDescriptor(text []byte) error {
 // Add writes a member of so many bytes. When content has more or less, the
 // archive is spoilt: that error and every later one say so.
 func (w *Writer) Add(name string, size int64, content io.Reader) error {
-	m, err := w.begin(name, size)
+	m, err := w.Begin(name, size)
 	if err != nil {
 		return err
 	}
@@ -103,8 +103,9 @@ func (w *Writer) Add(name string, size int64, content io.Reader) error {
 	return errors.Join(err, m.Close())
 }
 
-// begin writes the header of a member.
-func (w *Writer) begin(name string, size int64) (*MemberWriter, error) {
+// Begin begins a member of so many bytes, which the caller writes and closes.
+// With more or less the archive is spoilt, as by Add.
+func (w *Writer) Begin(name string, size int64) (*MemberWriter, error) {
 	if err := w.admit(name); err != nil {
 		return nil, err
 	}

@@ -22,7 +22,8 @@ type bench struct {
 	kernel  string // of the tiny guest
 	initrd  string
 	verbose bool
-	used    int // directories
+	divisor int64 // of the size of appliances' disks
+	used    int   // directories
 	report  report
 	cleanup []func() error // undone in reverse
 }

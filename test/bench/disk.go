@@ -50,7 +50,7 @@ type conversions struct {
 // newConversions makes the disk whose content is used.
 func newConversions(ctx context.Context, b *bench) (c *conversions, source string, err error) {
 	source = b.path("source.raw")
-	if err := makeDisk(source); err != nil {
+	if err := makeDisk(source, diskSize, diskData); err != nil {
 		return nil, source, err
 	}
 	return &conversions{bench: b, ctx: ctx, rounds: max(b.rounds/3, 1)}, source, forgetPeak()

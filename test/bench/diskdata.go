@@ -19,8 +19,8 @@ const (
 	diskData = 2 << 30
 )
 
-// makeDisk makes a raw disk with a mixed content, the same every time.
-func makeDisk(name string) error {
+// makeDisk makes a raw disk of a size with a mixed content of so many bytes, the same every time.
+func makeDisk(name string, size, data int64) error {
 	text, err := someText()
 	if err != nil {
 		return err
@@ -29,16 +29,16 @@ func makeDisk(name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Truncate(diskSize), scatter(f, text), f.Close())
+	return errors.Join(f.Truncate(size), scatter(f, text, size, data), f.Close())
 }
 
 // scatter writes the runs.
-func scatter(f *os.File, text []byte) error {
+func scatter(f *os.File, text []byte, size, data int64) error {
 	rng := rand.New(rand.NewPCG(1, 2))
 	noise := rand.NewChaCha8([32]byte{1})
 	read := 0
 	var off int64
-	for written := int64(0); written < diskData && off < diskSize-64<<20; {
+	for written := int64(0); written < data && off < size-64<<20; {
 		run := make([]byte, 1<<(20+rng.IntN(5)))
 		switch rng.IntN(3) {
 		case 0:

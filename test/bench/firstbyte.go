@@ -11,7 +11,7 @@ import (
 )
 
 // patience is how long a guest may take to say something.
-const patience = 2 * time.Minute
+const patience = 5 * time.Minute
 
 // printing waits for what a guest prints. QEMU writes it to a log file before it offers it to anybody else, for Panal, for
 // libvirt and by hand alike; the kernel tells of the write (inotify), so that nobody has to look again and again.
@@ -29,6 +29,11 @@ func watch(path string) (*printing, error) {
 	if err := log.Close(); err != nil {
 		return nil, err
 	}
+	return follow(path)
+}
+
+// follow begins to watch a log file as it is.
+func follow(path string) (*printing, error) {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
 		return nil, fmt.Errorf("watch %s: %w", path, err)

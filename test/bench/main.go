@@ -28,9 +28,13 @@ type part struct {
 var parts = []part{
 	{"start", "from start to the guest's first serial output", measureStart},
 	{"save", "saving a running machine, and going on", measureSave},
+	{"snapshots", "snapshots, linked clones, and reading through many images", measureSnapshots},
 	{"cli", "the command line, and create", measureCLI},
 	{"disk", "converting disk images", measureDisk},
+	{"appliance", "moving machines out and in", measureAppliance},
 	{"nbd", "serving disk images over NBD", measureNBD},
+	{"cpu", "a CPU plugged in, and what a cap gives", measureCPU},
+	{"memory", "memory that moves, the cost of moving it, and of merging equal pages", measureMemory},
 	{"many", "the daemon with 0, 1,000 and 10,000 machines", measureMany},
 }
 
@@ -49,6 +53,7 @@ func run(ctx context.Context, args []string) (err error) {
 	only := flags.String("only", "", "the parts to measure, with commas between them:"+described())
 	rounds := flags.Int("rounds", 11, "how often a start is measured; the other numbers follow from it")
 	most := flags.Int("machines", 10_000, "the most machines to define")
+	divisor := flags.Int64("divide", 1, "make the disk of appliances smaller by this, to see quickly whether all works")
 	verbose := flags.Bool("v", false, "print the samples of starts, and each line as it comes")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -61,7 +66,7 @@ func run(ctx context.Context, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	b.verbose = *verbose
+	b.verbose, b.divisor = *verbose, max(*divisor, 1)
 	if b.verbose {
 		b.report.live = os.Stderr
 	}

@@ -48,8 +48,8 @@ func (w *world) cancel(atOnce bool, begin func(*client.Client) (api.Task, error)
 
 // TestCancelSave cancels a save: the machine runs on.
 func TestCancelSave(t *testing.T) {
-	program, guest := needs(t)
-	w := newWorld(t, program, guest)
+	program := needs(t)
+	w := newWorld(t, program, tiny(t))
 	w.must(w.running())
 	pid := w.get(subject).Status.PID
 	ended := w.cancel(true, func(c *client.Client) (api.Task, error) { return c.Save(w.ctx, subject) })
@@ -67,11 +67,11 @@ func TestCancelSave(t *testing.T) {
 // TestCancelMove cancels a create that moves an image in from another file
 // system: the image is where it was, and nothing else is left.
 func TestCancelMove(t *testing.T) {
-	program, guest := needs(t)
+	program := needs(t)
 	dir := otherFileSystem(t)
 	source := filepath.Join(dir, "source.raw")
 	fill(t, source, 1<<30)
-	w := newWorld(t, program, guest)
+	w := newWorld(t, program, still(t))
 	ended := w.cancel(false, func(c *client.Client) (api.Task, error) {
 		return c.Create(w.ctx, api.CreateRequest{
 			Spec: w.spec(subject), Disks: []api.DiskSource{{Path: source, Mode: api.Own, Format: "raw"}},

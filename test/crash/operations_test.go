@@ -4,10 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
+	"github.com/panalvm/panal/internal/cgroup"
 	"github.com/panalvm/panal/internal/diskfile"
+	"github.com/panalvm/panal/internal/process"
 )
 
 // operation is something that can go wrong.
@@ -26,6 +30,10 @@ type operation struct {
 	between api.State
 	// same says that the process of the subject stays while it is as before.
 	same bool
+	// resumes says that the subject runs again in the end whatever has happened, without being asked to.
+	resumes bool
+	// asks says that the guest must do something.
+	asks bool
 	// check looks at what else must hold, whatever the outcome.
 	check func(*world)
 }
@@ -34,7 +42,10 @@ type operation struct {
 const absent api.State = "absent"
 
 // operations are those whose steps are marked.
-var operations = []operation{
+var operations = slices.Concat(machineOperations, snapshotOperations, placeOperations, streamOperations, encryptedOperations)
+
+// machineOperations are those on machines.
+var machineOperations = []operation{
 	{
 		name: "create", before: absent, after: api.StateOff,
 		ready: func(w *world) error { return w.remove(subject) },
@@ -58,9 +69,57 @@ var operations = []operation{
 		check: (*world).sourceKept,
 	},
 	{
+		name: "import, resumed", before: absent, after: api.StateOff,
+		ready: func(w *world) error { w.keeps = true; return w.remove(subject) },
+		act:   func(w *world) error { return w.importResuming(w.image(), subject) },
+		check: (*world).nothingKept,
+	},
+	{
+		name: "export", before: api.StateOff, after: api.StateOff, ready: (*world).exportReady,
+		act:   func(w *world) error { return w.exportTo(subject, w.exportsDir()+"/", true) },
+		check: (*world).exportWhole,
+	},
+	{
+		name: "export, running", before: api.StateRunning, after: api.StateRunning, same: true, ready: (*world).runningOnDisk,
+		act:   func(w *world) error { return w.exportTo(subject, w.exportsDir()+"/", false) },
+		check: (*world).nothingFleeced,
+	},
+	{
+		name: "clone", before: absent, after: api.StateOff,
+		ready: func(w *world) error { return errors.Join(w.remove(subject), w.template()) },
+		act: func(w *world) error {
+			return w.clone(api.CloneRequest{Name: subject})
+		},
+	},
+	{
+		name: "clone, linked", before: absent, after: api.StateOff,
+		ready: func(w *world) error { return errors.Join(w.remove(subject), w.template()) },
+		act: func(w *world) error {
+			return w.clone(api.CloneRequest{Name: subject, Linked: true})
+		},
+	},
+	{
+		name: "import from a pipe", before: absent, after: api.StateOff,
+		ready: func(w *world) error { return w.remove(subject) },
+		act:   func(w *world) error { return w.importPiped(w.image(), subject) },
+		check: (*world).sourceKept,
+	},
+	{
 		name: "set", before: api.StateOff, after: api.StateOff, ready: (*world).off,
 		act:   func(w *world) error { return w.set(subject, "description=changed", "cpus=2") },
 		check: (*world).setWholly,
+	},
+	{
+		name: "set CPU time", before: api.StateRunning, after: api.StateRunning, ready: (*world).uncapped, same: true,
+		act:   func(w *world) error { return w.set(subject, "description=capped", "cap=40") },
+		check: (*world).cappedWholly,
+	},
+	{
+		name: "set memory", before: api.StateRunning, after: api.StateRunning, ready: (*world).unballooned, same: true, asks: true,
+		act: func(w *world) error {
+			return w.set(subject, "description=smaller", "balloon=32M", "memory.shares=2000")
+		},
+		check: (*world).balloonedWholly,
 	},
 	{
 		name: "start", before: api.StateOff, after: api.StateRunning, ready: (*world).off,
@@ -102,6 +161,36 @@ var operations = []operation{
 		name: "save", before: api.StateRunning, after: api.StateSaved, same: true, final: true, ready: (*world).running,
 		act:   func(w *world) error { return w.do(subject, (*client.Client).Save) },
 		check: (*world).savedReadable,
+	},
+	{
+		name: "attach", before: api.StateOff, after: api.StateOff,
+		ready: func(w *world) error { return w.driven(api.StateOff) },
+		act:   func(w *world) error { return w.attach("extra") },
+		check: (*world).reattachable,
+	},
+	{
+		name: "attach, running", before: api.StateRunning, after: api.StateRunning, same: true,
+		ready: func(w *world) error { return w.driven(api.StateRunning) },
+		act:   func(w *world) error { return w.attach("extra") },
+		check: (*world).reattachable,
+	},
+	{
+		name: "detach, running", before: api.StateRunning, after: api.StateRunning, same: true,
+		ready: func(w *world) error { return w.driven(api.StateRunning, "extra") },
+		act:   func(w *world) error { return w.detach("extra") },
+		check: (*world).reattachable,
+	},
+	{
+		name: "insert, running", before: api.StateRunning, after: api.StateRunning, same: true,
+		ready: func(w *world) error { return w.withDisc("") },
+		act:   (*world).insert,
+		check: (*world).discSomewhere,
+	},
+	{
+		name: "eject, running", before: api.StateRunning, after: api.StateRunning, same: true,
+		ready: func(w *world) error { return w.withDisc(w.disc("disc.iso")) },
+		act:   (*world).eject,
+		check: (*world).discSomewhere,
 	},
 	{
 		name: "stop", before: api.StateRunning, after: api.StateOff, same: true, final: true, ready: (*world).running,
@@ -216,6 +305,73 @@ func (w *world) setWholly() {
 	}
 	if err := w.set(subject, "labels.looked="); err != nil {
 		w.t.Error(err)
+	}
+}
+
+// uncapped runs, with all the CPU time that there is.
+func (w *world) uncapped() error {
+	if err := w.running(); err != nil {
+		return err
+	}
+	return w.set(subject, "description=", "cap=")
+}
+
+// cappedWholly checks that both values were set or none, and that the kernel has what the spec says.
+func (w *world) cappedWholly() {
+	m := w.get(subject)
+	if (m.Spec.Description == "capped") != (m.Spec.CPU.Cap == 40) {
+		w.t.Errorf("set half: description %q, cap %d", m.Spec.Description, m.Spec.CPU.Cap)
+	}
+	threads, err := process.Threads(m.Status.PID)
+	w.must(err)
+	found := false
+	for _, tid := range threads {
+		dir := cgroup.OfThread(cgroup.CPU, m.Status.PID, tid)
+		if !strings.HasPrefix(filepath.Base(dir), "vcpu") {
+			continue
+		}
+		found = true
+		if got, err := cgroup.ReadBandwidth(dir); err != nil || int(got.Percent()) != m.Spec.CPU.Cap {
+			w.t.Errorf("the kernel has %+v, %v; the spec's cap is %d", got, err, m.Spec.CPU.Cap)
+		}
+	}
+	if !found && os.Geteuid() == 0 {
+		w.t.Error("no CPU of the machine is in a group of its own")
+	}
+}
+
+// unballooned runs, with all of its memory.
+func (w *world) unballooned() error {
+	if err := w.running(); err != nil {
+		return err
+	}
+	// A guest that is still starting moves nothing, which takes the daemon a while to say.
+	var err error
+	for range 20 {
+		if err = w.set(subject, "balloon=16M"); err == nil {
+			break
+		}
+	}
+	return errors.Join(err, w.set(subject, "description=", "balloon=", "memory.shares="))
+}
+
+// balloonedWholly checks that all values were set or none, and that the guest has what the spec says, by and by: a daemon
+// that takes over asks it again.
+func (w *world) balloonedWholly() {
+	m := w.get(subject)
+	balloon := m.Spec.Memory.Balloon
+	if (m.Spec.Description == "smaller") != (balloon == 32*api.MiB) || (balloon == 0) != (m.Spec.Memory.Shares == 0) {
+		w.t.Errorf("set half: description %q, balloon %v, shares %d", m.Spec.Description, balloon, m.Spec.Memory.Shares)
+	}
+	// Asking for it once more waits until the guest has done it.
+	if err := w.set(subject, "memory.control=manual", "balloon="+(16*api.MiB).String()); err != nil {
+		w.t.Error(err)
+	}
+	if err := w.set(subject, "memory.control=", "balloon="+balloon.String()); err != nil {
+		w.t.Error(err)
+	}
+	if now := w.get(subject).Status.Memory; now == nil || now.Ballooned != balloon {
+		w.t.Errorf("the guest has %+v, and the spec's balloon is %v", now, balloon)
 	}
 }
 

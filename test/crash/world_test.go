@@ -12,7 +12,6 @@ import (
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
 	"github.com/panalvm/panal/internal/diskfile"
-	"github.com/panalvm/panal/test/guests"
 	"github.com/panalvm/panal/test/harness"
 )
 
@@ -32,19 +31,32 @@ type world struct {
 	t       *testing.T
 	ctx     context.Context
 	program string
-	guest   guests.TinyGuest
+	kernel  api.Kernel // what its machines run
 	daemon  *harness.Daemon
+	farDir  string // on another file system; see far
 	images  string // where images are that machines are made of
 	pid     int    // of the bystander
 	// busy says that a daemon goes on that may still be removing the files of a
 	// machine which it has forgotten.
 	busy bool
+	// servedPID is the process of the subject that was started on an image that it was
+	// served: its image server stays as long as it does, whatever becomes of the image.
+	servedPID int
+	// killedAt is the place that the last daemon was killed at, while that is looked at.
+	killedAt string
+	// keeps says that imports keep what is done.
+	keeps bool
+	// sums are digests of what snapshots of the subject read as, by their names, and of
+	// what the subject itself does as "now".
+	sums map[string]string
+	// known are the passphrases that open a header, by the header that was looked at last.
+	known map[string][]string
 }
 
 // newWorld makes a world in which the bystander runs.
-func newWorld(t *testing.T, program string, guest guests.TinyGuest) *world {
+func newWorld(t *testing.T, program string, kernel api.Kernel) *world {
 	t.Helper()
-	w := &world{Home: harness.NewHome(t), t: t, program: program, guest: guest}
+	w := &world{Home: harness.NewHome(t), t: t, program: program, kernel: kernel}
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	w.ctx = ctx
@@ -66,6 +78,7 @@ func (w *world) end() {
 		return
 	}
 	w.settle()
+	w.must(w.remove(subject)) // which may stand on another one
 	for _, m := range w.list() {
 		w.must(w.remove(m.Name))
 	}
@@ -75,12 +88,24 @@ func (w *world) end() {
 // begin starts a daemon with faults.
 func (w *world) begin(faults string) {
 	w.t.Helper()
-	daemon, err := w.Start(w.program, faults)
+	w.arm(faults)
+	daemon, err := w.Start(w.program, "file:"+w.faultsFile())
 	if err != nil {
 		w.t.Fatalf("start a daemon with the faults %q: %v", faults, err)
 	}
 	w.daemon = daemon
 }
+
+// arm gives the daemon that is there other faults, whose places are counted from now.
+func (w *world) arm(faults string) {
+	w.t.Helper()
+	file := w.faultsFile()
+	w.must(os.WriteFile(file+".new", []byte(faults), 0o600))
+	w.must(os.Rename(file+".new", file))
+}
+
+// faultsFile is where daemons of the world find their faults.
+func (w *world) faultsFile() string { return filepath.Join(w.Dir, "faults") }
 
 // restart lets a daemon with other faults take over.
 func (w *world) restart(faults string) {
@@ -107,11 +132,12 @@ func (w *world) must(err error) {
 	}
 }
 
-// spec is that of a machine with the tiny guest and without a disk.
+// spec is that of a machine with the world's guest and without a disk.
 func (w *world) spec(name string) api.Spec {
+	kernel := w.kernel
 	return api.Spec{
 		Name: name, CPU: api.CPU{Count: 1}, Memory: api.Memory{Size: 192 * api.MiB},
-		Kernel:   &api.Kernel{Image: w.guest.Kernel, Initrd: w.guest.Initrd, CommandLine: w.guest.Append},
+		Kernel:   &kernel,
 		Adapters: []api.Adapter{},
 	}
 }
@@ -122,7 +148,7 @@ func (w *world) image() string {
 	if _, err := os.Lstat(path); err == nil {
 		return path
 	}
-	if _, err := (diskfile.Place{}).Create(path, diskfile.Make{Format: "qcow2", Size: 64 << 20}); err != nil {
+	if _, err := (diskfile.Place{}).Create(path, diskfile.Make{Format: "qcow2", Size: 16 << 20}); err != nil {
 		w.t.Fatal(err)
 	}
 	return path
@@ -160,6 +186,57 @@ func (w *world) importFrom(source, name string) error {
 	return w.with(func(c *client.Client) error {
 		task, err := c.Import(w.ctx, api.ImportRequest{Source: source, Name: name})
 		return w.wait(c, task, err)
+	})
+}
+
+// importResuming is importFrom that goes on where an earlier one was cut off.
+func (w *world) importResuming(source, name string) error {
+	return w.with(func(c *client.Client) error {
+		task, err := c.Import(w.ctx, api.ImportRequest{Source: source, Name: name, Resume: true})
+		return w.wait(c, task, err)
+	})
+}
+
+// nothingKept checks that an import that is done has given up what it kept, and
+// that what others kept is whole.
+func (w *world) nothingKept() {
+	w.t.Helper()
+	begun, err := filepath.Glob(filepath.Join(w.Data, "machines", keptPrefix+"*", "disks", "*.part"))
+	w.must(err)
+	kept, err := filepath.Glob(filepath.Join(w.Data, "machines", keptPrefix+"*"))
+	w.must(err)
+	if done := w.state() == api.StateOff; len(begun) > 0 || done && len(kept) > 0 {
+		w.t.Errorf("the import is done: %t, and there are %q and %q", done, kept, begun)
+	}
+	w.sourceKept()
+}
+
+// template makes the machine that clones are made of, once.
+func (w *world) template() error {
+	const name = "golden"
+	if _, err := w.find(name); client.KindOf(err) != api.KindNotFound {
+		return err
+	}
+	return errors.Join(w.create(name, api.DiskSource{Path: w.image()}), w.set(name, "template=on"))
+}
+
+func (w *world) clone(request api.CloneRequest) error {
+	return w.with(func(c *client.Client) error {
+		task, err := c.Clone(w.ctx, "golden", request)
+		return w.wait(c, task, err)
+	})
+}
+
+// importPiped is importFrom through the connection.
+func (w *world) importPiped(source, name string) error {
+	return w.with(func(c *client.Client) error {
+		file, err := os.Open(source)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		_, err = c.ImportStream(w.ctx, api.ImportRequest{Source: "-", Name: name}, file)
+		return err
 	})
 }
 

@@ -19,7 +19,7 @@ var files embed.FS
 // agentSource is the source of the tiny guest's agent.
 //
 //go:embed agent/main.go agent/uevent.go agent/plug.go agent/button.go agent/line.go agent/commands.go
-//go:embed agent/machine.go agent/devices.go agent/modules.go
+//go:embed agent/machine.go agent/memory.go agent/devices.go agent/modules.go
 var agentSource embed.FS
 
 // treeDigest is the digest of all files below dir, their names and contents.

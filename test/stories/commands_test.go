@@ -30,18 +30,38 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"tiny":       tiny,
 	"up":         up,
 	"ask":        ask,
+	"capped":     capped,
+	"pinned":     pinned,
+	"nogroups":   nogroups,
+	"cgrouptest": cgrouptest,
 	"field":      field,
 	"get":        get,
 	"await":      await,
 	"foreign":    foreign,
+	"agentguest": agentGuest,
+	"peak":       peak,
+	"weigh":      weigh,
+	"scaled":     scaled,
+	"weighs":     weighs,
+	"swapon":     swapOn,
+	"herd":       herd,
+	"stages":     stages,
+	"zswap":      zswap,
+	"zram":       zram,
+	"hugepages":  hugepages,
+	"nodes":      nodes,
 	"process":    process,
 	"daemonpid":  daemonPID,
 	"revision":   revision,
 	"events":     events,
 	"waittask":   waitTask,
 	"edit":       edit,
-	"within":     within,
+	"hostile":    hostile,
 	"image":      image,
+	"same":       same,
+	"shallow":    shallow,
+	"served":     served,
+	"nfs":        serveNFS,
 	"scratch":    scratch,
 	"bounded":    bounded,
 	"magic":      magic,
@@ -100,9 +120,13 @@ func tiny(ts *testscript.TestScript, neg bool, args []string) {
 
 // debian gives a story a disk that another program has written.
 func debian(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, args, 1, "debian FILE")
+	want(ts, neg, args, 1, "debian FILE [SUBFORMAT]")
+	subformat := "monolithicSparse"
+	if len(args) > 1 {
+		subformat = args[1]
+	}
 	guest := testenv.DebianGuest(worldOf(ts).t)
-	ts.Check(ts.Exec("qemu-img", "convert", "-O", "vmdk", "-o", "subformat=monolithicSparse", guest.Path, args[0]))
+	ts.Check(ts.Exec("qemu-img", "convert", "-O", "vmdk", "-o", "subformat="+subformat, guest.Path, args[0]))
 }
 
 func foreign(ts *testscript.TestScript, neg bool, args []string) {
@@ -112,6 +136,12 @@ func foreign(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv("FOREIGN_KERNEL", guest.Kernel)
 	ts.Setenv("FOREIGN_INITRD", guest.Initrd)
 	ts.Setenv("FOREIGN_APPEND", guest.Append)
+}
+
+// agentGuest lets tiny make machines whose guest runs QEMU's agent.
+func agentGuest(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 0, "agentguest")
+	ts.Setenv("INITRD", testenv.AgentGuest(worldOf(ts).t).Initrd)
 }
 
 // up waits for the guest's word that it has started. What earlier runs printed
@@ -189,18 +219,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 // await looks at the machine once, and then at every event after that.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 3, "await NAME PATH VALUE")
-	awaitFor(ts, patience, args)
-}
-
-func within(ts *testscript.TestScript, neg bool, args []string) {
-	want(ts, neg, args, 4, "within TIME NAME PATH VALUE")
-	most, err := time.ParseDuration(args[0])
-	ts.Check(err)
-	awaitFor(ts, most, args[1:])
-}
-
-func awaitFor(ts *testscript.TestScript, most time.Duration, args []string) {
-	ctx, cancel := context.WithTimeout(context.Background(), most)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	c := worldOf(ts).home.Client()
 	defer c.Close()

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
 	"github.com/panalvm/panal/internal/imageserver"
 )
@@ -35,6 +36,19 @@ func process(ts *testscript.TestScript, neg bool, args []string) {
 		return
 	}
 	ts.Fatalf("process %s has no %s", args[0], args[1])
+}
+
+// peak checks how much memory a process has had at most.
+func peak(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "peak PID SIZE")
+	most, err := api.ParseSize(args[1])
+	ts.Check(err)
+	for line := range strings.Lines(ts.ReadFile("/proc/" + args[0] + "/status")) {
+		var had int64
+		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &had); n == 1 && api.Size(had)*api.KiB > most {
+			ts.Fatalf("process %s has had %s of memory, more than %s", args[0], api.Size(had)*api.KiB, most)
+		}
+	}
 }
 
 func daemonPID(ts *testscript.TestScript, neg bool, args []string) {

@@ -18,22 +18,35 @@
 //	signal NAME PID           sends a signal, as KILL
 //	gone PID…                 waits until processes have ended
 //	mode FILE MODE GROUP      the file has these permissions and belongs to this group
-//	debian FILE               writes the Debian guest's disk as VMDK, with qemu-img
+//	debian FILE [SUBFORMAT]   writes the Debian guest's disk as VMDK, with qemu-img
 //	bounded BYTES DIR         no file in the directory is larger
 //	printed FILE TEXT         waits until a file that grows has the text in it
 //	magic FILE BYTES          the file begins with these bytes, escaped as in Go
 //	greeting ADDRESS TEXT     who listens there says this first; waits for the listener
-//	within TIME NAME PATH VALUE  awaits no longer than that
 //	image FILE SIZE TEXT      makes a file of a size that begins with a text
+//	same THING                panal import of it makes a machine whose disk is seed.raw, and it is deleted
 //	scratch VARIABLE DIR      makes a directory there, until the story's end
 //	edit FILE OLD NEW         replaces the first OLD, in place
 //	process PID FIELD VALUE   /proc/PID/status says so; for Uid, VALUE is a user's name
+//	peak PID SIZE             a process has never had more memory than that
+//	scaled VARIABLE MIB [FULL]  puts a sixth of a size into the environment, or all, or FULL, where PANAL_FULL_SCALE is set
+//	weigh NAME PID…           notes what memory the host has given processes
+//	weighs less|more SIZE than NAME PID…  they have so much less, or more, now
+//	swapon SIZE               gives the host a swap file until the story's end, as root
+//	zram SIZE                 gives the host swap in compressed memory until the story's end, as root
+//	zswap on|off              switches compressed memory before swap, until the story's end
+//	hugepages COUNT           has the host keep so many huge pages of 2 MiB more until the story's end
+//	nodes NAME LIST           the kernel lets the machine's process take memory from these nodes
+//	herd COUNT MIB PERCENT    starts machines alike that share so much memory, and waits until so much of what could be is saved
+//	hostile ATTACK            makes a folder with something harmful, and sets THING to what is to be imported
 //	daemonpid VARIABLE        puts the daemon's PID into the environment
 //	serverpid VARIABLE NAME   waits for the machine's image server and puts its PID into the environment
 //	revision VARIABLE         puts the revision of the JSON on standard output into it
 //	events REVISION COUNT     prints so many events of machines after a revision
 //	waittask FILE             panal task wait, for the task whose ID the file holds
+//	nfs VARIABLE DIR          serves a directory over NFS until the story ends, and puts the address into the environment
 //	foreign ARCHITECTURE      sets FOREIGN_KERNEL, _INITRD and _APPEND, or skips the story
+//	agentguest                the tiny guest of this story runs QEMU's guest agent
 //	stopdaemon                stops the daemon, and waits until it has ended
 //
 // KERNEL, EFIKERNEL, INITRD and APPEND are the tiny guest's, HOME_DIR is the home's directory,
@@ -42,12 +55,15 @@ package stories
 
 import (
 	"flag"
+	"math"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/panalvm/panal/api"
+	hostprocess "github.com/panalvm/panal/internal/process"
 	"github.com/panalvm/panal/internal/testenv"
 	"github.com/panalvm/panal/test/guests"
 	"github.com/panalvm/panal/test/harness"
@@ -85,8 +101,9 @@ type world struct {
 	t       testing.TB
 	home    *harness.Home
 	program string
-	digests map[string]string // of files that were remembered
-	ups     map[string]int    // how many starts of a guest were seen
+	digests map[string]string   // of files that were remembered
+	ups     map[string]int      // how many starts of a guest were seen
+	weights map[string]api.Size // what memory processes had
 }
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*world) }
@@ -94,7 +111,7 @@ func worldOf(ts *testscript.TestScript) *world { return ts.Value("world").(*worl
 func setUp(env *testscript.Env, program string, guest guests.TinyGuest) error {
 	t := env.T().(testing.TB)
 	home := harness.NewHome(t)
-	env.Values["world"] = &world{t: t, home: home, program: program, digests: map[string]string{}, ups: map[string]int{}}
+	env.Values["world"] = &world{t: t, home: home, program: program, digests: map[string]string{}, ups: map[string]int{}, weights: map[string]api.Size{}}
 	env.Vars = append(env.Vars, home.Env()...)
 	env.Setenv("PATH", harness.Path(program))
 	env.Setenv("PANAL", program)
@@ -112,10 +129,14 @@ func setUp(env *testscript.Env, program string, guest guests.TinyGuest) error {
 	return nil
 }
 
-// condition knows of [root].
+// condition knows of [root], and of [locks]: a daemon may let QEMU lock any amount of memory.
 func condition(name string) (bool, error) {
-	if name == "root" {
+	switch name {
+	case "root":
 		return os.Geteuid() == 0, nil
+	case "locks":
+		most, err := hostprocess.MayLock()
+		return most == math.MaxInt64, err
 	}
 	return false, nil
 }

@@ -83,6 +83,18 @@ func hear(t *testing.T, from *net.UnixConn, word string) {
 	}
 }
 
+// nobody is a user, and a group, without any privilege.
+const nobody = 65534
+
+// asUser is a command as that user, who lives in the home.
+func asUser(home *harness.Home, program string, args ...string) *exec.Cmd {
+	command := exec.Command(program, args...)
+	command.Env = append(os.Environ(), append(home.Env(), "HOME="+home.Dir, "PATH="+harness.Path(program))...)
+	command.Dir = "/"
+	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return command
+}
+
 // TestUsersDaemon runs the daemon as an ordinary user: only that user may talk
 // to it, and QEMU runs as that user too.
 func TestUsersDaemon(t *testing.T) {
@@ -90,18 +102,13 @@ func TestUsersDaemon(t *testing.T) {
 		t.Skip("only root can become another user; the stories are run as this one")
 	}
 	program := needProgram(t)
-	const nobody = 65534
 	home := harness.NewHome(t)
 	if err := os.Chown(home.Dir, nobody, nobody); err != nil {
 		t.Fatal(err)
 	}
 	panal := func(args ...string) string {
 		t.Helper()
-		command := exec.Command(program, args...)
-		command.Env = append(os.Environ(), append(home.Env(), "HOME="+home.Dir, "PATH="+harness.Path(program))...)
-		command.Dir = "/"
-		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
-		said, err := command.CombinedOutput()
+		said, err := asUser(home, program, args...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("panal %s: %v: %s", strings.Join(args, " "), err, said)
 		}

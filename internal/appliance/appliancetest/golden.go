@@ -130,7 +130,7 @@ func subjects(notes []appliance.Note) string {
 func summarize(out *strings.Builder, m appliance.Machine) {
 	s := m.Spec
 	fmt.Fprintf(out, "machine %q %s %s %s cpus=%d memory=%d MiB\n", s.Name, s.Architecture, s.MachineType, s.Firmware.Type, s.CPU.Count, s.Memory.Size/api.MiB)
-	for _, extra := range []any{s.TPM, s.Labels, s.Kernel} {
+	for _, extra := range []any{s.TPM, s.Labels, s.Kernel, optional(s.OS)} {
 		if text, _ := json.Marshal(extra); string(text) != "null" {
 			fmt.Fprintf(out, "  %s\n", text)
 		}
@@ -147,6 +147,9 @@ func summarize(out *strings.Builder, m appliance.Machine) {
 	}
 	for _, a := range s.Adapters {
 		fmt.Fprintf(out, "  adapter %s %s %s on %q %s\n", a.Name, a.Model, a.MAC, m.Networks[a.Name], a.Network)
+	}
+	if len(s.Boot.Order) > 0 {
+		fmt.Fprintf(out, "  tried first: %s\n", strings.Join(s.Boot.Order, ", "))
 	}
 	if len(s.Serials) > 0 {
 		fmt.Fprintf(out, "  serial lines: %d\n", len(s.Serials))
@@ -187,4 +190,12 @@ func notes(out *strings.Builder, indent string, notes []appliance.Note) {
 	for _, n := range notes {
 		fmt.Fprintf(out, "%s! %s\n", indent, n)
 	}
+}
+
+// optional is nil for an empty text.
+func optional(text string) any {
+	if text == "" {
+		return nil
+	}
+	return text
 }

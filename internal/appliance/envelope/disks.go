@@ -18,7 +18,7 @@ func (b *builder) disk(item *ovf.Item) error {
 		backing := item.Backing()
 		if backing.Kind == ovf.BackedByFile {
 			if content := b.file(backing.ID); content != nil {
-				b.Drive(api.Disk, controller, port, content)
+				b.named[item.InstanceID] = b.Drive(api.Disk, controller, port, content)
 				return nil
 			}
 		}
@@ -29,7 +29,7 @@ func (b *builder) disk(item *ovf.Item) error {
 	if err != nil {
 		return err
 	}
-	b.Drive(api.Disk, controller, port, content)
+	b.named[item.InstanceID] = b.Drive(api.Disk, controller, port, content)
 	return nil
 }
 
@@ -41,7 +41,7 @@ func (b *builder) backedBy(item *ovf.Item) *ovf.Disk {
 		if id == "" || backing.Kind == ovf.BackedByFile {
 			continue
 		}
-		if disk := b.env.Disk(id); disk != nil {
+		if disk := b.disks[id]; disk != nil {
 			return disk
 		}
 	}
@@ -69,7 +69,7 @@ func (b *builder) content(disk *ovf.Disk) (*appliance.Disk, error) {
 		content.Used = max(*disk.PopulatedSize, 0)
 	}
 	for at := disk; at.ParentRef != ""; {
-		parent := b.env.Disk(at.ParentRef)
+		parent := b.disks[at.ParentRef]
 		if parent == nil {
 			return nil, fmt.Errorf("disk %s stands on the disk %s, which there is not", at.ID, at.ParentRef)
 		}
@@ -88,7 +88,7 @@ func (b *builder) content(disk *ovf.Disk) (*appliance.Disk, error) {
 
 // file is the content of a file of the References; nil if there is none.
 func (b *builder) file(id string) *appliance.Disk {
-	file := b.env.File(id)
+	file := b.files[id]
 	if file == nil {
 		return nil
 	}
@@ -96,19 +96,36 @@ func (b *builder) file(id string) *appliance.Disk {
 	if file.Compression != "" && file.Compression != "identity" {
 		d.Compression = file.Compression
 	}
+	if file.Size != nil {
+		d.Length = max(*file.Size, 0)
+	}
 	if file.ChunkSize != nil {
 		d.Parts = *file.ChunkSize
 	}
 	return d
 }
 
+// formatURIs are the formats by what the URIs that name them contain, the first that
+// fits counts: OVF leaves the URIs to those who make a format, and most are
+// addresses of pages about it.
+var formatURIs = []struct{ part, format string }{
+	{"vmdk", "vmdk"},
+	{"vhdx", "vhdx"},
+	{"vhd", "vhd"},
+	{"fwlink/?linkid=137171", "vhd"}, // Microsoft's page about VHD
+	{"vdi", "vdi"},
+	{"parallels", "parallels"},
+	{"qcow", "qcow2"},
+	{"raw", "raw"},
+}
+
 // formatOf is the format that a URI stands for, as disk/formats names it; empty
 // for others.
 func formatOf(uri string) string {
 	uri = strings.ToLower(uri)
-	for part, name := range map[string]string{"vmdk": "vmdk", "vhdx": "vhdx", "vhd": "vhd", "vdi": "vdi", "qcow2": "qcow2", "raw": "raw"} {
-		if strings.Contains(uri, part) && (part != "vhd" || !strings.Contains(uri, "vhdx")) {
-			return name
+	for _, k := range formatURIs {
+		if strings.Contains(uri, k.part) {
+			return k.format
 		}
 	}
 	return ""

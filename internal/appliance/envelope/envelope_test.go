@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/appliancetest"
 	"github.com/panalvm/panal/internal/appliance/envelope"
@@ -85,6 +86,27 @@ func TestADiskIsFoundWithAllThatItStandsOn(t *testing.T) {
 	}
 }
 
+func TestTheAddressOfAFormatTellsIt(t *testing.T) {
+	for uri, want := range map[string]string{
+		"http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized": "vmdk",
+		"http://www.gnome.org/~markmc/qcow-image-format.html":                       "qcow2",
+		"http://go.microsoft.com/fwlink/?LinkId=137171":                             "vhd",
+		"http://www.example.org/VHDX":                                               "vhdx",
+		"http://www.virtualbox.org/vdi":                                             "vdi",
+		"http://www.panalvm.org/formats/raw":                                        "raw",
+		"http://www.example.org/of-their-own":                                       "",
+	} {
+		text := strings.Replace(oneDisk, "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized", uri, 1)
+		a, err := ofText(t, text+system(items), appliance.Choices{Properties: map[string]string{"org.example.size": "7"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.Machines[0].Disks[0].Format; got != want {
+			t.Errorf("%s is %q, want %q", uri, got, want)
+		}
+	}
+}
+
 func TestTheChosenConfigurationCounts(t *testing.T) {
 	a, err := ofText(t, oneDisk+system(items), appliance.Choices{Deployment: "big"})
 	if err != nil {
@@ -125,6 +147,9 @@ func TestWhatCannotBeDoneIsRefused(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(oneDisk + system(items))
+	for _, text := range disktest.Seeds("ovf", ".ovf") {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, body string) {
 		env, err := ovf.Parse(strings.NewReader(`<Envelope xmlns="http://schemas.dmtf.org/ovf/envelope/1" xmlns:ovf="http://schemas.dmtf.org/ovf/envelope/1" xmlns:rasd="http://schemas.dmtf.org/wbem/wscim/1/cim-schema/2/CIM_ResourceAllocationSettingData">` + body + `</Envelope>`))
 		if err == nil {

@@ -20,8 +20,14 @@ type place struct {
 // items reads the hardware: processors and memory, controllers, then what is
 // attached to them.
 func (b *builder) items() error {
-	b.controllers = map[string]place{}
+	b.controllers, b.named = map[string]place{}, map[string]string{}
 	channels := 0
+	parents := map[string]bool{} // of disks
+	for i := range b.hardware.Items {
+		if item := &b.hardware.Items[i]; item.ResourceType == ovf.DiskDrive {
+			parents[item.Parent] = true
+		}
+	}
 	for i := range b.hardware.Items {
 		item := &b.hardware.Items[i]
 		if item.Bound != "" && item.Bound != "normal" {
@@ -30,10 +36,16 @@ func (b *builder) items() error {
 		if err := b.processing(item); err != nil {
 			return fmt.Errorf("item %s: %w", b.label(item), err)
 		}
-		b.controller(item, &channels)
+		b.controller(item, &channels, parents)
 	}
 	if b.Spec().CPU.Count == 0 {
 		b.CPUs(1, 0)
+	}
+	if threads, err := strconv.ParseUint(configOf(b.hardware.Extra, "simultaneousThreads"), 10, 16); err == nil {
+		b.Threads(int(threads))
+	}
+	if b.Spec().Memory.Size == 0 {
+		b.notef("memory", "how much it has is not said; it gets what a new machine gets")
 	}
 	for i := range b.hardware.Items {
 		item := &b.hardware.Items[i]
@@ -63,7 +75,7 @@ func (b *builder) processing(item *ovf.Item) error {
 		if count < 1 || count > 4096 {
 			return fmt.Errorf("%d CPUs are no hardware", count)
 		}
-		b.CPUs(count+b.Spec().CPU.Count, item.CoresPerSocket())
+		b.CPUs(count+b.Spec().CPU.Count, b.cores(item))
 	case ovf.Memory:
 		size, err := item.Bytes()
 		if err != nil {
@@ -77,21 +89,61 @@ func (b *builder) processing(item *ovf.Item) error {
 	default:
 		return nil
 	}
-	for what, value := range map[string]string{"reservation": item.Reservation, "limit": item.Limit} {
-		if value = strings.TrimSpace(value); value != "" && value != "0" && value != "-1" {
-			b.notef(item.ResourceType.String(), "the %s of %s is not taken over", what, value)
-		}
+	b.bounded(item, "reservation", item.Reservation)
+	if item.ResourceType != ovf.Processor || !b.limitCPU(item) {
+		b.bounded(item, "limit", item.Limit)
+	}
+	if item.ResourceType == ovf.Processor || item.ResourceType == ovf.Memory {
+		b.weight(item)
 	}
 	return nil
 }
 
+// weight notes a weight that is not what VMware gives every machine: 1000 for a
+// CPU, and 10 for a MiB.
+func (b *builder) weight(item *ovf.Item) {
+	weight, err := strconv.ParseInt(strings.TrimSpace(item.Weight), 10, 64)
+	usual := int64(b.Spec().CPU.Count) * 1000
+	if item.ResourceType == ovf.Memory {
+		usual = int64(b.Spec().Memory.Size/api.MiB) * 10
+	}
+	if err == nil && weight != usual || err != nil && strings.TrimSpace(item.Weight) != "" {
+		b.notef(item.ResourceType.String(), "the weight of %s among others is not taken over", strings.TrimSpace(item.Weight))
+	}
+}
+
+// limitCPU carries a limit of CPU time over. It returns false for one that cannot be.
+func (b *builder) limitCPU(item *ovf.Item) bool {
+	limit := strings.TrimSpace(item.Limit)
+	n, unit, err := item.Amount(limit)
+	if err != nil || n <= 0 || b.Spec().CPU.Limit != "" {
+		return false
+	}
+	megahertz := n
+	if unit.Base == "hertz" {
+		megahertz /= 1_000_000
+	}
+	return b.LimitCPU(megahertz)
+}
+
+// bounded notes a bound that there is none of here.
+func (b *builder) bounded(item *ovf.Item, what, value string) {
+	if value = strings.TrimSpace(value); value != "" && value != "0" && value != "-1" {
+		b.notef(item.ResourceType.String(), "the %s of %s is not taken over", what, value)
+	}
+}
+
 // controller adds a storage controller.
-func (b *builder) controller(item *ovf.Item, channels *int) {
+func (b *builder) controller(item *ovf.Item, channels *int, parents map[string]bool) {
 	switch item.ResourceType {
 	case ovf.IDEController:
 		name := b.Controller(api.IDE)
 		b.controllers[item.InstanceID] = place{name, api.IDE, *channels % 2 * 2}
 		*channels++
+	case ovf.USBController: // only one with drives on it is a storage controller
+		if parents[item.InstanceID] {
+			b.controllers[item.InstanceID] = place{b.Controller(api.USB), api.USB, 0}
+		}
 	case ovf.ParallelSCSI, ovf.OtherStorageDevice, ovf.ISCSIHBA, ovf.FCHBA:
 		kind, why := b.model(item)
 		if kind == "" {
@@ -146,17 +198,22 @@ func (b *builder) device(item *ovf.Item) error {
 	case ovf.EthernetAdapter, ovf.OtherNetworkAdapter, ovf.EthernetConnection:
 		b.adapter(item)
 	case ovf.SerialPort:
-		b.Serial()
+		b.serial(item)
+	case ovf.USBController:
+		if sub := strings.ToLower(item.ResourceSubType); !strings.Contains(sub, "xhci") {
+			b.notef(b.label(item), "an xHCI controller (USB 3) is there instead, for which old systems have no driver")
+		}
+	case ovf.GraphicsController:
+		if b.screens++; b.screens > 1 {
+			b.notef(b.label(item), "a machine has one graphics card; it is left out")
+		}
 	case ovf.Other:
 		b.other(item)
-	case ovf.Processor, ovf.Memory, ovf.IDEController, ovf.ParallelSCSI, ovf.OtherStorageDevice, ovf.ISCSIHBA, ovf.FCHBA,
-		ovf.USBController, ovf.GraphicsController, ovf.EthernetSwitchPort:
+	case ovf.Processor, ovf.Memory, ovf.IDEController, ovf.ParallelSCSI, ovf.OtherStorageDevice, ovf.ISCSIHBA, ovf.FCHBA:
 	case ovf.SoundCard, ovf.ParallelPort:
 		b.notef(b.label(item), "machines have no %s here", item.ResourceType)
 	default:
-		if !item.Optional {
-			b.notef(b.label(item), "a %s cannot be had here; it is left out", item.ResourceType)
-		}
+		b.notef(b.label(item), "a %s cannot be had here; it is left out", item.ResourceType)
 	}
 	return nil
 }
@@ -166,8 +223,8 @@ func (b *builder) other(item *ovf.Item) {
 	switch subtype := strings.ToLower(item.ResourceSubType); {
 	case subtype == "vmware.vtpm":
 		b.TPM("")
-	case subtype == "vmware.vmci", strings.HasPrefix(subtype, "vmware.usb"):
-	case item.Optional && !strings.Contains(subtype, "passthrough"):
+	case subtype == "vmware.vmci":
+		b.notef(b.label(item), "VMware's way between guest and host, which its tools in the guest use, cannot be had; it is left out")
 	default:
 		b.notef(b.label(item), "%s cannot be had here; it is left out", first(item.ResourceSubType, "what it is"))
 	}
@@ -202,7 +259,7 @@ func (b *builder) removable(item *ovf.Item, kind api.DriveKind) {
 	case ovf.BackedByFile:
 		content = b.file(backing.ID)
 	case ovf.BackedByDisk:
-		if disk := b.env.Disk(backing.ID); disk != nil {
+		if disk := b.disks[backing.ID]; disk != nil {
 			content = b.file(disk.FileRef)
 		}
 	case ovf.BackedByOther:
@@ -211,7 +268,10 @@ func (b *builder) removable(item *ovf.Item, kind api.DriveKind) {
 	if content != nil {
 		content.Format = "raw"
 	}
-	b.Drive(kind, controller, port, content)
+	b.named[item.InstanceID] = b.Drive(kind, controller, port, content)
+	if content != nil && strings.EqualFold(strings.TrimSpace(item.AutomaticAllocation), "false") {
+		b.notef(b.label(item), "it was not connected at the start; here %s is in it", content.File)
+	}
 }
 
 // adapter adds a network adapter.
@@ -231,7 +291,11 @@ func (b *builder) adapter(item *ovf.Item) {
 		}
 	}
 	network := item.Connection()
-	name := b.Builder.Adapter(model, strings.TrimSpace(item.Address), network, item.AutomaticAllocation != "false")
+	name := b.Builder.Adapter(model, strings.TrimSpace(item.Address), network, !strings.EqualFold(strings.TrimSpace(item.AutomaticAllocation), "false"))
+	b.named[item.InstanceID] = name
+	if more := len(item.Connections) - 1; more > 0 {
+		b.notef("network adapter "+name, "it is connected to one network, not to %d more", more)
+	}
 	if why != "" && name != "" {
 		b.notef("network adapter "+name, "%s", why)
 	}

@@ -2,11 +2,13 @@ package envelope
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/vbox"
+	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/ovf"
 )
 
@@ -16,25 +18,81 @@ func (r *reader) machine(system *ovf.VirtualSystem) (appliance.Machine, error) {
 	if hw == nil {
 		return appliance.Machine{}, errors.New("it has no VirtualHardwareSection")
 	}
-	b := &builder{reader: r, Builder: appliance.NewBuilder(system.ID), hardware: hw}
+	b := &builder{reader: r, Builder: appliance.NewBuilder(system.ID), hardware: hw, own: ownSettings(system, hw)}
+	b.platform(b.own)
 	b.title(system)
 	b.describe(system)
 	b.operatingSystem(system)
 	b.firmware()
+	var section []byte
 	if raw := system.VirtualBoxMachine(); raw != nil {
-		text, err := raw.XML()
-		if err != nil {
+		var err error
+		if section, err = raw.XML(); err != nil {
 			return appliance.Machine{}, err
 		}
-		if err := vbox.Platform(text, b.Builder); err != nil {
+		if err := vbox.Platform(section, b.Builder); err != nil {
 			return appliance.Machine{}, err
 		}
 	}
 	if err := b.items(); err != nil {
 		return appliance.Machine{}, err
 	}
+	if section != nil {
+		before := len(b.Machine().Notes)
+		if err := vbox.Beside(section, b.Builder); err != nil {
+			return appliance.Machine{}, err
+		}
+		b.onlyOnce(before)
+	}
 	b.otherSections(system)
-	return b.Finish(), nil
+	b.rest(system)
+	m := b.Machine()
+	*m = b.Finish()
+	m.Spec = b.apply(m.Spec, b.own)
+	m.Environment, m.Transports = b.environment(system.ID), hw.Transport
+	return *m, nil
+}
+
+// besideItems are what both items and VirtualBox's section tell of, by what the section calls it.
+var besideItems = map[string]ovf.ResourceType{"sound card": ovf.SoundCard, "USB controller": ovf.USBController, "parallel port": ovf.ParallelPort}
+
+// onlyOnce takes back what VirtualBox's section told, from a note on, of devices that are items too,
+// which were told as such.
+func (b *builder) onlyOnce(from int) {
+	m := b.Machine()
+	m.Notes = slices.DeleteFunc(m.Notes, func(n appliance.Note) bool {
+		kind := besideItems[n.Subject]
+		return kind != 0 && slices.Contains(m.Notes[from:], n) &&
+			slices.ContainsFunc(b.hardware.Items, func(i ovf.Item) bool {
+				return i.ResourceType == kind && !slices.Contains([]string{"min", "max"}, i.Bound)
+			})
+	})
+}
+
+// environment is what the guest can be told of its properties.
+func (b *builder) environment(id string) *api.Environment {
+	env := b.env.Environment(id, b.values)
+	if env == nil || len(b.out.Properties) == 0 {
+		return nil
+	}
+	out := &api.Environment{ID: env.ID, Properties: byKey(env.Properties)}
+	for _, other := range env.Entities {
+		out.Entities = append(out.Entities, api.Entity{Name: other.ID, Properties: byKey(other.Properties)})
+	}
+	for _, p := range b.out.Properties {
+		if p.Secret && !slices.Contains(out.Secrets, p.Key) {
+			out.Secrets = append(out.Secrets, p.Key)
+		}
+	}
+	return out
+}
+
+func byKey(list []ovf.EnvironmentProperty) map[string]string {
+	properties := map[string]string{}
+	for _, p := range list {
+		properties[p.Key] = p.Value
+	}
+	return properties
 }
 
 // builder puts one machine together.
@@ -42,7 +100,10 @@ type builder struct {
 	*appliance.Builder
 	*reader
 	hardware    *ovf.VirtualHardwareSection
-	controllers map[string]place // by instance ID
+	own         []setting         // Panal's
+	controllers map[string]place  // by instance ID
+	named       map[string]string // drives and adapters, by instance ID
+	screens     int
 }
 
 // notef notes something of the machine.
@@ -74,6 +135,11 @@ func (b *builder) describe(system *ovf.VirtualSystem) {
 	for s := range ovf.All[*ovf.AnnotationSection](system.Sections) {
 		parts = append(parts, b.text.Text(s.Annotation))
 	}
+	if s := b.hardware.System; s != nil {
+		for _, note := range s.Notes {
+			parts = append(parts, b.text.Text(note))
+		}
+	}
 	b.Spec().Description = appliance.CleanText(strings.Join(parts, "\n\n"))
 }
 
@@ -85,11 +151,11 @@ func (b *builder) operatingSystem(system *ovf.VirtualSystem) {
 		return
 	}
 	name := appliance.CleanLabel(first(s.VMwareType(), s.VirtualBoxType(), b.text.Text(s.Description)))
-	if name == "" {
+	if name == "other" { // which says nothing
 		return
 	}
-	b.Spec().Labels = map[string]string{"os": name}
-	if strings.HasPrefix(strings.ToLower(name), "win") || strings.Contains(strings.ToLower(name), "microsoft windows") {
+	b.System(name)
+	if appliance.IsWindows(name) {
 		b.Spec().RTC.Base = "localtime"
 	}
 }
@@ -102,6 +168,10 @@ func (b *builder) firmware() {
 		secure, _ := ovf.ConfigValue(b.hardware.Extra, "bootOptions.efiSecureBootEnabled")
 		b.UEFI(strings.EqualFold(secure, "true"))
 	}
+	if value, said := ovf.ConfigValue(b.hardware.Extra, "motherboardLayout"); said {
+		b.Board(map[bool]machine.Board{true: machine.BoardPC, false: machine.BoardQ35}[strings.EqualFold(value, "i440bxHostBridge")])
+	}
+	b.xen()
 	families := strings.Join(b.hardware.SystemTypes(), " ")
 	if strings.Contains(families, "vmx-") {
 		s.Display.Video = "vmware"
@@ -113,12 +183,7 @@ func (b *builder) otherSections(system *ovf.VirtualSystem) {
 	if s := ovf.First[*ovf.InstallSection](system.Sections); s != nil {
 		b.notef("installation", "it is to be started once to install its software, and stops then; nothing here starts it for that")
 	}
-	if s := ovf.First[*ovf.BootDeviceSection](system.Sections); s != nil {
-		b.notef("boot order", "disks, optical drives and adapters are tried in this order, not in that of the description")
-	}
-	for range ovf.All[*ovf.ResourceAllocationSection](system.Sections) {
-		b.notef("resources", "reservations and limits of collections are not taken over")
-	}
+	b.bootOrder(system)
 	if s := ovf.First[*ovf.EnvironmentFilesSection](system.Sections); s != nil {
 		b.notef("environment files", "they are not handed to the guest")
 	}

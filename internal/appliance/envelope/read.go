@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/panalvm/panal/internal/appliance"
@@ -25,6 +26,9 @@ func Read(env *ovf.Envelope, choices appliance.Choices) (*appliance.Appliance, e
 	if r.out.Deployment == "" {
 		r.out.Deployment = env.DefaultConfiguration()
 	}
+	if err := r.index(); err != nil {
+		return nil, err
+	}
 	r.deployments(env)
 	if err := r.products(choices.Properties); err != nil {
 		return nil, err
@@ -34,21 +38,37 @@ func Read(env *ovf.Envelope, choices appliance.Choices) (*appliance.Appliance, e
 		return nil, err
 	}
 	r.name()
-	for _, section := range sections[*ovf.UnknownSection](env) {
-		if name := section.Name(); known(name) {
-			r.notef(name.Local, "what it asks of the products of who wrote it is not done")
-		}
-	}
-	for _, f := range ovf.Check(env) {
-		if f.Severity != ovf.Note {
-			r.notef("descriptor", "%s", strings.TrimPrefix(f.String(), f.Severity.String()+": "))
-		}
-	}
+	r.unknownSections(env)
+	r.commonSections(env)
+	r.rest()
+	r.findings(env)
 	return r.out, nil
 }
 
+// index finds files and disks by their IDs. A descriptor in which one ID means
+// two of them is refused: which one a machine would get is not what its reader
+// has looked at.
+func (r *reader) index() error {
+	r.files, r.disks = map[string]*ovf.File{}, map[string]*ovf.Disk{}
+	for i := range r.env.Files {
+		f := &r.env.Files[i]
+		if other := r.files[f.ID]; other != nil && other.Href != f.Href {
+			return fmt.Errorf("there are two files with the id %s, %q and %q", f.ID, other.Href, f.Href)
+		}
+		r.files[f.ID] = f
+	}
+	for _, d := range slices.Backward(r.env.Disks()) { // the first one counts
+		if other := r.disks[d.ID]; other != nil && other.FileRef != d.FileRef {
+			return fmt.Errorf("there are two disks with the diskId %s, of the files %q and %q", d.ID, d.FileRef, other.FileRef)
+		}
+		r.disks[d.ID] = &d
+	}
+	return nil
+}
+
 // ofVMware are sections that vCenter marks as to be understood, and that say
-// where in a cluster of its machines and disks are to be, or what VMware's own BIOS tries first.
+// where in a cluster of its machines and disks are to be, which hosts of the cluster have the
+// CPU for them, or what VMware's own BIOS tries first.
 var ofVMware = map[string]bool{
 	"BootOrderSection": true, "IpAssignmentSection": true, "StorageGroupSection": true, "StorageSection": true,
 	"TagBasedPlacementGroupSection": true, "TagBasedPlacementSection": true, "vServiceDependencySection": true, "VirtualDeviceGroupSection": true,
@@ -56,7 +76,15 @@ var ofVMware = map[string]bool{
 
 // known tells whether a section says nothing that another product needs to know.
 func known(name xml.Name) bool {
-	return name.Space == ovf.NSVMware && ofVMware[name.Local] || name.Local == "GanetiSection"
+	switch name.Local {
+	case "GanetiSection":
+		return true
+	case "EncryptionSection": // who reads the content decrypts it
+		return strings.HasPrefix(name.Space, "http://schemas.dmtf.org/ovf/")
+	case "CpuCompatibilitySection": // the drafts of OVF had it too
+		return name.Space == ovf.NSVMware || strings.HasPrefix(name.Space, "http://schemas.dmtf.org/ovf/")
+	}
+	return name.Space == ovf.NSVMware && ofVMware[name.Local]
 }
 
 // understood refuses a section that must be understood and is not.
@@ -81,6 +109,83 @@ func understood(env *ovf.Envelope) error {
 		}
 	}
 	return nil
+}
+
+// told is what is said of sections that are known, and ask for what there is not.
+var told = map[string]string{
+	"IpAssignmentSection":       "addresses are not given out by vCenter's pools here; where the guest asks for one, --property says it",
+	"vServiceDependencySection": "services of vCenter's, which it depends on, cannot be had",
+	"GuestCustomizationSection": "the guest is not customized: name, password and licence stay as they are in it",
+	"NetworkConfigSection":      "networks are not made from it; --network says what adapters are connected to",
+	"NetworkConnectionSection":  "addresses that it gives to adapters are not given to the guest",
+}
+
+// unknownSections tells of sections that are not part of the standard, once
+// for each name.
+func (r *reader) unknownSections(env *ovf.Envelope) {
+	seen := map[xml.Name]bool{}
+	for _, section := range sections[*ovf.UnknownSection](env) {
+		name := section.Name()
+		if seen[name] || readElsewhere[name] {
+			continue
+		}
+		seen[name] = true
+		switch text := told[name.Local]; {
+		case text != "":
+			r.notef(name.Local, "%s", text)
+		case known(name):
+			r.notef(name.Local, "what it asks of the products of who wrote it is not done")
+		default:
+			r.notef(name.Local, "it is not part of the standard, and what it asks for is not done")
+		}
+	}
+}
+
+// readElsewhere are sections outside the standard that are read.
+var readElsewhere = map[xml.Name]bool{
+	{Space: ovf.NSVMware, Local: "BootOrderSection"}: true,
+	ownSection: true,
+	{Space: ovf.NSVirtualBox, Local: "Machine"}:          true,
+	{Space: ovf.NSEnvelope, Local: "EncryptionSection"}:  true,
+	{Space: ovf.NSEnvelope2, Local: "EncryptionSection"}: true,
+}
+
+// commonSections tells of sections of the standard, outside machines and in them, that ask
+// for what there is not.
+func (r *reader) commonSections(env *ovf.Envelope) {
+	for range sections[*ovf.SharedDiskSection](env) {
+		r.notef("shared disks", "each machine gets a copy of its own of a disk that they would share")
+		break
+	}
+	for range sections[*ovf.ResourceAllocationSection](env) {
+		r.notef("resources", "reservations and limits of collections are not taken over")
+		break
+	}
+	for _, s := range sections[*ovf.ScaleOutSection](env) {
+		for _, c := range s.Counts {
+			if count := strings.TrimSpace(c.Default); count != "1" {
+				r.notef("ScaleOutSection", "%s machines are to be made of %s; one is made, which clones can be made of", first(count, "several"), first(s.ID, "each"))
+			}
+		}
+	}
+	for id, s := range sections[*ovf.PlacementGroupSection](env) {
+		r.notef("PlacementGroupSection", "that machines are to be near each other or far (%s) is not kept to", first(s.Policy, s.ID, id))
+	}
+	for _, s := range sections[*ovf.NetworkSection](env) {
+		for _, n := range s.Networks {
+			if len(n.Profiles)+len(n.ProfileURIs) > 0 {
+				r.notef("network "+n.ID, "what its ports are to be like is not kept to")
+			}
+		}
+	}
+	for _, s := range sections[*ovf.StartupSection](env) {
+		for _, i := range s.Items {
+			if i.StopDelay > 0 {
+				r.notef("start order", "machines are stopped one after the other by the user; the delays of stopping are not taken over")
+				return
+			}
+		}
+	}
 }
 
 // producer is the program that wrote the descriptor, as far as it can be told.
@@ -110,6 +215,8 @@ type reader struct {
 	text   ovf.Localizer
 	out    *appliance.Appliance
 	values map[string]string // of properties, for what refers to them
+	files  map[string]*ovf.File
+	disks  map[string]*ovf.Disk
 }
 
 func (r *reader) notef(subject, format string, args ...any) {

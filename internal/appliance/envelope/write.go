@@ -26,7 +26,8 @@ type OutgoingDisk struct {
 }
 
 // Dialect is for which program a descriptor is written. Descriptors are
-// valid in all of them: only names of models and families differ.
+// valid in all of them: only names of models and families differ, and what stands
+// for what the program does not know and would refuse ([Instead]).
 type Dialect string
 
 // The dialects.
@@ -108,9 +109,13 @@ func (w *writer) system(id string, m Outgoing) *ovf.VirtualSystem {
 	system.Sections = append(system.Sections, &ovf.OperatingSystemSection{
 		Head: head("The guest's operating system"), ID: &kind, Description: ovf.Plain(cmp.Or(s.Labels["os"], "other")),
 	})
-	hw := &hardwareWriter{writer: w, machine: m, section: &ovf.VirtualHardwareSection{Head: head("Virtual hardware")}}
+	hw := &hardwareWriter{writer: w, machine: m, section: &ovf.VirtualHardwareSection{Head: head("Virtual hardware")}, items: map[string]string{}}
 	hw.write(id)
+	hw.section.Extra = append(hw.section.Extra, hw.own())
 	system.Sections = append(system.Sections, hw.section)
+	if w.dialect == ForVMware {
+		system.Sections = append(system.Sections, hw.bootOrder()...)
+	}
 	return system
 }
 
@@ -125,7 +130,8 @@ type hardwareWriter struct {
 	*writer
 	machine Outgoing
 	section *ovf.VirtualHardwareSection
-	next    int // the instance ID that was given last
+	next    int               // the instance ID that was given last
+	items   map[string]string // instance IDs, by the names of what they describe
 }
 
 func (h *hardwareWriter) write(id string) {
@@ -133,17 +139,16 @@ func (h *hardwareWriter) write(id string) {
 	h.section.System = &ovf.SystemSetting{
 		ElementName: ovf.Plain("Virtual Hardware Family"), InstanceID: "0", Identifier: s.Name, Type: families[h.dialect],
 	}
-	h.item(ovf.Item{
-		ResourceType: ovf.Processor, ElementName: ovf.Plain(fmt.Sprintf("%d virtual CPUs", s.CPU.Count)), AllocationUnits: "hertz * 10^6",
-		VirtualQuantity: strconv.Itoa(s.CPU.Count),
-	})
+	h.item(h.processors())
 	h.item(ovf.Item{
 		ResourceType: ovf.Memory, ElementName: ovf.Plain(fmt.Sprintf("%d MB of memory", s.Memory.Size/api.MiB)), AllocationUnits: "byte * 2^20",
 		VirtualQuantity: strconv.FormatInt(int64(s.Memory.Size/api.MiB), 10),
 	})
 	parents := map[string][]string{}
 	for i, c := range s.Controllers {
-		parents[c.Name] = h.controller(i, c)
+		if parents[c.Name] = h.controller(i, c); len(parents[c.Name]) > 0 {
+			h.items[c.Name] = parents[c.Name][0]
+		}
 	}
 	for _, d := range s.Drives {
 		h.drive(id, d, parents[d.Controller])
@@ -151,14 +156,20 @@ func (h *hardwareWriter) write(id string) {
 	for _, a := range s.Adapters {
 		h.adapter(a)
 	}
-	for i := range s.Serials {
-		h.item(ovf.Item{ResourceType: ovf.SerialPort, ElementName: ovf.Plain(fmt.Sprintf("serial line %d", i)), Optional: true})
+	for i, line := range s.Serials {
+		h.items[line.Name] = h.item(ovf.Item{ResourceType: ovf.SerialPort, ElementName: ovf.Plain(fmt.Sprintf("serial line %d", i)), Optional: true})
 	}
 	if s.Firmware.Type == api.UEFI {
 		h.section.Extra = append(h.section.Extra, ovf.NewConfig("firmware", "efi"))
 		if s.Firmware.SecureBoot {
 			h.section.Extra = append(h.section.Extra, ovf.NewConfig("bootOptions.efiSecureBootEnabled", "true"))
 		}
+	}
+	if s.TPM != nil {
+		h.item(ovf.Item{ResourceType: ovf.Other, ResourceSubType: "vmware.vtpm", ElementName: ovf.Plain("TPM"), Optional: true})
+	}
+	if h.dialect == ForVMware {
+		h.forVMware()
 	}
 }
 
@@ -181,20 +192,25 @@ var controllerItems = map[api.ControllerType]ovf.Item{
 	api.PVSCSI:     {ResourceType: ovf.ParallelSCSI, ResourceSubType: "VirtualSCSI"},
 	api.VirtioBlk:  {ResourceType: ovf.OtherStorageDevice, ResourceSubType: "virtio-blk"},
 	api.NVMe:       {ResourceType: ovf.OtherStorageDevice, ResourceSubType: "nvme"},
+	api.BusLogic:   {ResourceType: ovf.ParallelSCSI, ResourceSubType: "buslogic"},
 	api.USB:        {ResourceType: ovf.USBController, ResourceSubType: "xhci"},
 }
 
 // forVMware are the names of those that VMware calls otherwise.
-var forVMware = map[api.ControllerType]string{api.SATA: "vmware.sata.ahci", api.NVMe: "vmware.nvme.controller"}
+var forVMware = map[api.ControllerType]string{api.SATA: "vmware.sata.ahci", api.NVMe: "vmware.nvme.controller", api.USB: "vmware.usb.xhci"}
 
 // controller describes a controller and returns the instance IDs of its
 // channels, which are two of IDE.
 func (h *hardwareWriter) controller(n int, c api.Controller) []string {
-	item, known := controllerItems[c.Type]
+	kind := standsFor(h.dialect, c.Type)
+	item, known := controllerItems[kind]
 	if !known {
 		return nil // a floppy drive has none of its own
 	}
-	if name := forVMware[c.Type]; name != "" && h.dialect == ForVMware {
+	if kind == api.VirtioSCSI && h.dialect == ForVirtualBox {
+		item.ResourceType = ovf.OtherStorageDevice
+	}
+	if name := forVMware[kind]; name != "" && h.dialect == ForVMware {
 		item.ResourceSubType = name
 	}
 	item.ElementName, item.Address = ovf.Plain(c.Name), strconv.Itoa(n)
@@ -228,14 +244,19 @@ func (h *hardwareWriter) drive(system string, d api.Drive, parents []string) {
 	case d.Kind == api.Disk:
 		return // there is nothing to give to others
 	}
-	h.item(item)
+	h.items[d.Name] = h.item(item)
 }
 
 // address is the address of a port: on parallel SCSI, 7 is the controller's own.
 func (h *hardwareWriter) address(controller string, port int) int {
 	for _, c := range h.machine.Spec.Controllers {
-		if c.Name == controller && port >= 7 && (c.Type == api.LSILogic || c.Type == api.LSISAS || c.Type == api.PVSCSI) {
+		if c.Name != controller || port < 7 {
+			continue
+		}
+		switch standsFor(h.dialect, c.Type) {
+		case api.LSILogic, api.BusLogic, api.LSISAS, api.PVSCSI:
 			return port + 1
+		default:
 		}
 	}
 	return port
@@ -264,18 +285,28 @@ var adapterModels = map[api.AdapterModel]string{
 	api.AdapterVMXNet3: "VmxNet3",
 }
 
+// network is what the network of an adapter is called: as it was where the machine came from,
+// or as programs call it that have such a one. Of other names VirtualBox makes its
+// bridged network, and of no cable "Null".
+func (h *hardwareWriter) network(a api.Adapter) string {
+	switch {
+	case a.NetworkName != "":
+		return a.NetworkName
+	case a.Network == "none" && h.dialect == ForVirtualBox:
+		return "Null"
+	}
+	return "NAT"
+}
+
 // adapter describes a network adapter.
 func (h *hardwareWriter) adapter(a api.Adapter) {
-	network := "NAT"
-	if a.Network != "user" && a.Network != "none" {
-		network = a.Network
-	}
+	network := h.network(a)
 	if !h.networks[network] {
 		h.networks[network] = true
 		h.names = append(h.names, network)
 	}
-	h.item(ovf.Item{
-		ResourceType: ovf.EthernetAdapter, ResourceSubType: adapterModels[a.Model], ElementName: ovf.Plain(a.Name), Address: a.MAC,
+	h.items[a.Name] = h.item(ovf.Item{
+		ResourceType: ovf.EthernetAdapter, ResourceSubType: adapterModels[modelFor(h.dialect, a.Model)], ElementName: ovf.Plain(a.Name), Address: a.MAC,
 		AutomaticAllocation: strconv.FormatBool(a.Network != "none"), Connections: []ovf.Text{ovf.Plain(network)},
 	})
 }

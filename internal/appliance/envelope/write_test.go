@@ -95,3 +95,58 @@ func TestSeveralMachinesBecomeACollection(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 }
+
+// TestNetworksAreNamed describes machines on the same networks and on others: each network is declared once, and adapters
+// name the one that they are on.
+func TestNetworksAreNamed(t *testing.T) {
+	on := func(name string, adapters ...api.Adapter) envelope.Outgoing {
+		b := appliance.NewBuilder(name)
+		b.CPUs(1, 0)
+		b.Spec().Memory.Size = api.GiB
+		out := envelope.Outgoing{Spec: b.Finish().Spec}
+		out.Spec.Adapters = adapters
+		return out
+	}
+	machines := []envelope.Outgoing{
+		on("db", api.Adapter{Name: "net0", Network: "user", NetworkName: "lan"}),
+		on("web", api.Adapter{Name: "net0", Network: "user"}, api.Adapter{Name: "net1", Network: "none", NetworkName: "lan"},
+			api.Adapter{Name: "net2", Network: "user", NetworkName: "a \"dmz\" & more"}, api.Adapter{Name: "net3", Network: "none"}),
+	}
+	for _, dialect := range envelope.Dialects() {
+		unplugged := map[bool]string{true: "Null", false: "NAT"}[dialect == envelope.ForVirtualBox]
+		for _, version := range []ovf.Version{ovf.Version10, ovf.Version11, ovf.Version20} {
+			var text bytes.Buffer
+			if err := ovf.Write(&text, envelope.Write("shop", machines, dialect), version); err != nil {
+				t.Fatal(err)
+			}
+			env, err := ovf.Parse(&text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var declared []string
+			for section := range ovf.All[*ovf.NetworkSection](env.Sections) {
+				for _, n := range section.Networks {
+					declared = append(declared, n.ID)
+				}
+			}
+			want := []string{"lan", "NAT", "a \"dmz\" & more"}
+			if unplugged != "NAT" {
+				want = append(want, unplugged)
+			}
+			if diff := cmp.Diff(want, declared); diff != "" {
+				t.Errorf("%s: %s", dialect, diff)
+			}
+			back, err := envelope.Read(env, appliance.Choices{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			networks := map[string]string{"net0": "NAT", "net1": "lan", "net2": "a \"dmz\" & more", "net3": unplugged}
+			if diff := cmp.Diff(networks, back.Machines[1].Networks); diff != "" || back.Machines[0].Networks["net0"] != "lan" {
+				t.Errorf("%s: %v %s", dialect, back.Machines[0].Networks, diff)
+			}
+			if a := back.Machines[1].Spec.Adapters; a[1].Network != "none" || a[2].Network != "user" {
+				t.Errorf("%s: what was plugged in, and what was not: %+v", dialect, a)
+			}
+		}
+	}
+}

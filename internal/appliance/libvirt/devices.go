@@ -68,7 +68,12 @@ func (r *reader) disk(d diskNode) error {
 		return nil
 	}
 	controller, port := r.seat(d, kind)
-	r.Drive(kind, controller, port, content)
+	name := r.Drive(kind, controller, port, content)
+	if name == "" {
+		return nil
+	}
+	r.order[name] = d.Boot.Order
+	r.tune(what, d)
 	if d.Serial != "" {
 		r.serialNumber(what, d.Serial)
 	}
@@ -98,7 +103,7 @@ func (r *reader) content(what string, kind api.DriveKind, d diskNode) *appliance
 		return nil
 	}
 	if d.Type == "network" || d.Type == "volume" || d.Type == "dir" || d.Type == "nvme" || d.Type == "vhostuser" {
-		r.Notef(what, "its content is at %s, which is no file; it is left out", strings.TrimSpace(d.Source.Protocol+" "+d.Source.Pool+" "+source+d.Source.Dir))
+		r.Notef(what, "its content is at %s, which is no file; it is left out", strings.Join(strings.Fields(d.Source.Protocol+" "+d.Source.Pool+" "+source+d.Source.Dir), " "))
 		return nil
 	}
 	name, found := appliance.Locate(r.files, r.dir, source)
@@ -225,9 +230,11 @@ func (r *reader) adapter(i netdev) {
 		model, why = api.AdapterE1000, fmt.Sprintf("the model %q is unknown; Intel's 82540EM is there instead", i.Model.Type)
 	}
 	network := cmp.Or(i.Source.Network, i.Source.Bridge, i.Source.Dev, i.Type)
-	if name := r.Adapter(model, i.MAC.Address, network, i.Link.State != "down"); name != "" && why != "" {
+	name := r.Adapter(model, i.MAC.Address, network, i.Link.State != "down")
+	if name != "" && why != "" {
 		r.Notef("network adapter "+name, "%s", why)
 	}
+	r.order[name] = i.Boot.Order
 }
 
 // ports adds serial lines.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/appliancetest"
 	"github.com/panalvm/panal/internal/appliance/libvirt"
@@ -21,6 +22,7 @@ func TestCorpus(t *testing.T) {
 const small = `<domain type="kvm">
  <name>web</name><uuid>1e5a4d3c-0000-4000-8000-000000000001</uuid>
  <memory unit="GiB">2</memory><vcpu current="2">4</vcpu>
+ <metadata><libosinfo:libosinfo xmlns:libosinfo="http://libosinfo.org/xmlns/libvirt/domain/1.0"><libosinfo:os id="http://microsoft.com/win/11"/></libosinfo:libosinfo></metadata>
  <os firmware="efi"><type arch="x86_64" machine="pc-q35-7.2">hvm</type><firmware><feature enabled="yes" name="secure-boot"/></firmware></os>
  <clock offset="localtime"/>
  <devices>
@@ -67,6 +69,9 @@ func TestWhatIsNoMachineIsRefused(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(small)
+	for _, text := range disktest.Seeds("libvirt", ".xml") {
+		f.Add(text)
+	}
 	f.Fuzz(func(_ *testing.T, text string) {
 		_, _ = libvirt.Read(fstest.MapFS{"web.xml": {Data: []byte(text)}}, "web.xml")
 	})

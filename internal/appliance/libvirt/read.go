@@ -28,6 +28,9 @@ func Read(files fs.FS, name string) (*appliance.Appliance, error) {
 	if err := r.read(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if err := r.rest(data); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	m := r.Finish()
 	return &appliance.Appliance{
 		Kind: appliance.KindLibvirt, Producer: "libvirt, " + cmp.Or(d.Type, "no type"), Name: m.Spec.Name, Machines: []appliance.Machine{m},
@@ -41,13 +44,15 @@ type reader struct {
 	files  fs.FS
 	dir    string
 	buses  map[string]string // "scsi0" to the name of the controller that it became
+	order  map[string]string // a drive or adapter to its place in the boot order
 }
 
 func (r *reader) read() error {
-	r.buses = map[string]string{}
+	r.buses, r.order = map[string]string{}, map[string]string{}
 	s := r.Spec()
 	r.Name(r.domain.Name)
 	s.UUID = strings.TrimSpace(r.domain.UUID)
+	r.System(r.domain.System.ID)
 	s.Description = appliance.CleanText(strings.TrimSpace(r.domain.Title + "\n" + r.domain.Description))
 	if err := r.platform(); err != nil {
 		return err
@@ -69,6 +74,7 @@ func (r *reader) read() error {
 	}
 	r.ports()
 	r.others()
+	r.bootOrder()
 	return nil
 }
 
@@ -132,10 +138,13 @@ func (r *reader) processors() error {
 		count = n
 	}
 	cores := 0
-	if t := r.domain.CPU.Topology; t != nil && t.Threads <= 1 {
-		cores = max(t.Cores, 0) * max(t.Dies, 1)
+	threads := 1
+	if t := r.domain.CPU.Topology; t != nil {
+		threads = min(max(t.Threads, 1), 4096)
+		cores = min(max(t.Cores, 0), 4096) * min(max(t.Dies, 1), 4096) * threads
 	}
 	r.CPUs(count, min(cores, count))
+	r.Threads(threads)
 	if model := strings.TrimSpace(r.domain.CPU.Model); model != "" {
 		r.Notef("CPU", "the model %s is not taken over; --set cpu.model=… chooses one", model)
 	}
@@ -167,7 +176,7 @@ func (r *reader) memory() error {
 	}
 	r.Spec().Memory.Size = api.Size((size + 1<<20 - 1) &^ (1<<20 - 1))
 	if r.domain.MaxMemory != nil {
-		r.Notef("memory", "memory cannot be added while it runs")
+		r.Notef("memory", "what can be added while it runs is not taken over; memory.maximum says it")
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package libvirt
 
-import "encoding/xml"
+import (
+	"encoding/xml"
+	"strconv"
+	"strings"
+)
 
 // domain is a domain's XML, as far as it says something about hardware.
 type domain struct {
@@ -10,10 +14,13 @@ type domain struct {
 	Title       string   `xml:"title"`
 	Description string   `xml:"description"`
 	UUID        string   `xml:"uuid"`
-	Memory      amount   `xml:"memory"`
-	Current     amount   `xml:"currentMemory"`
-	MaxMemory   *amount  `xml:"maxMemory"`
-	VCPU        struct {
+	System      struct {
+		ID string `xml:"id,attr"` // a URL of libosinfo's
+	} `xml:"metadata>libosinfo>os"`
+	Memory    amount  `xml:"memory"`
+	Current   amount  `xml:"currentMemory"`
+	MaxMemory *amount `xml:"maxMemory"`
+	VCPU      struct {
 		Current string `xml:"current,attr"`
 		Count   string `xml:",chardata"`
 	} `xml:"vcpu"`
@@ -64,7 +71,10 @@ type osNode struct {
 		Name    string `xml:"name,attr"`
 	} `xml:"firmware>feature"`
 	Kernel string `xml:"kernel"`
-	Boot   []struct {
+	Menu   struct {
+		Enabled string `xml:"enable,attr"`
+	} `xml:"bootmenu"`
+	Boot []struct {
 		Device string `xml:"dev,attr"`
 	} `xml:"boot"`
 }
@@ -105,8 +115,20 @@ type diskNode struct {
 	Type   string `xml:"type,attr"`
 	Device string `xml:"device,attr"`
 	Driver struct {
-		Type string `xml:"type,attr"`
+		Type    string `xml:"type,attr"`
+		Cache   string `xml:"cache,attr"`
+		Discard string `xml:"discard,attr"`
+		Zeroes  string `xml:"detect_zeroes,attr"`
 	} `xml:"driver"`
+	Boot bootNode `xml:"boot"`
+	Tune struct {
+		Bytes      limit `xml:"total_bytes_sec"`
+		ReadBytes  limit `xml:"read_bytes_sec"`
+		WriteBytes limit `xml:"write_bytes_sec"`
+		Requests   limit `xml:"total_iops_sec"`
+		Reads      limit `xml:"read_iops_sec"`
+		Writes     limit `xml:"write_iops_sec"`
+	} `xml:"iotune"`
 	Source struct {
 		File     string `xml:"file,attr"`
 		Dev      string `xml:"dev,attr"`
@@ -120,8 +142,9 @@ type diskNode struct {
 		} `xml:"encryption"`
 	} `xml:"source"`
 	Target struct {
-		Dev string `xml:"dev,attr"`
-		Bus string `xml:"bus,attr"`
+		Dev      string `xml:"dev,attr"`
+		Bus      string `xml:"bus,attr"`
+		Rotation string `xml:"rotation_rate,attr"`
 	} `xml:"target"`
 	Serial    string    `xml:"serial"`
 	ReadOnly  *struct{} `xml:"readonly"`
@@ -131,6 +154,23 @@ type diskNode struct {
 		Format string `xml:"format,attr"`
 	} `xml:"encryption"`
 	Address *address `xml:"address"`
+}
+
+// bootNode is a device's place among those that are tried.
+type bootNode struct {
+	Order string `xml:"order,attr"`
+}
+
+// limit is a limit of requests or bytes a second; 0 for none.
+type limit int64
+
+// UnmarshalText reads a number; what is none is no limit.
+func (l *limit) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err == nil && n > 0 && n < 1<<40 {
+		*l = limit(n)
+	}
+	return nil
 }
 
 type address struct {
@@ -148,7 +188,8 @@ type controller struct {
 }
 
 type netdev struct {
-	Type string `xml:"type,attr"`
+	Boot bootNode `xml:"boot"`
+	Type string   `xml:"type,attr"`
 	MAC  struct {
 		Address string `xml:"address,attr"`
 	} `xml:"mac"`

@@ -37,6 +37,35 @@ func TestAMachineWithSnapshots(t *testing.T) {
 	}
 }
 
+func TestADiskThatCameAfterASnapshotIsNotInItsHardware(t *testing.T) {
+	a, err := pvs.Read(fstest.MapFS{
+		"config.pvs": {Data: []byte(small)}, "Snapshots.xml": {Data: []byte(tree)},
+		"web.hdd/DiskDescriptor.xml": {Data: []byte("<Snapshots><Shot><GUID>{B2}</GUID></Shot></Snapshots>")},
+	}, "config.pvs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := a.Machines[0].Snapshots[0], a.Machines[0].Snapshots[1]
+	if len(first.Disks) != 0 || len(first.Spec.Drives) != len(second.Spec.Drives)-1 {
+		t.Errorf("the first snapshot has the disks %+v and the drives %+v", first.Disks, first.Spec.Drives)
+	}
+	if len(second.Disks) != 1 || second.Disks[0].Snapshot != "{b2}" {
+		t.Errorf("the second snapshot has the disks %+v", second.Disks)
+	}
+}
+
+// What a description does not say of a device makes it neither the host's nor unplugged.
+func TestDevicesAreConnectedUnlessTheyAreNot(t *testing.T) {
+	brief := strings.NewReplacer("<Connected>1</Connected>", "", "<EmulatedType>1</EmulatedType>", "").Replace(small)
+	a, err := pvs.Read(fstest.MapFS{"config.pvs": {Data: []byte(brief)}, "web.hdd/DiskDescriptor.xml": {}}, "config.pvs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := a.Machines[0]; len(m.Disks) == 0 || m.Disks[0].File != "web.hdd" || m.Spec.Adapters[0].Network != "user" {
+		t.Errorf("disks %+v, adapters %+v", m.Disks, m.Spec.Adapters)
+	}
+}
+
 func TestWhatIsNoMachineIsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ config, tree, want string }{
 		"another XML": {"<VirtualBox/>", "", "expected element type <ParallelsVirtualMachine>"},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ type config struct {
 
 type device struct {
 	Enabled  string `xml:"Enabled"`
-	Emulated int    `xml:"EmulatedType"`
+	Emulated *int   `xml:"EmulatedType"`
 	Label    string `xml:"UserFriendlyName"`
 }
 
@@ -63,12 +64,15 @@ type nic struct {
 
 // Read reads the machine of a config.pvs, and of the Snapshots.xml beside it.
 func Read(files fs.FS, name string) (*appliance.Appliance, error) {
-	c, err := readConfig(files, name)
+	c, data, err := readConfig(files, name)
 	if err != nil {
 		return nil, err
 	}
 	r := &reader{config: c, files: files, dir: path.Dir(name), Builder: appliance.NewBuilder(c.UUID)}
 	if err := r.read(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if err := r.rest(data); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	m := r.Finish()
@@ -80,16 +84,16 @@ func Read(files fs.FS, name string) (*appliance.Appliance, error) {
 	}, nil
 }
 
-func readConfig(files fs.FS, name string) (*config, error) {
+func readConfig(files fs.FS, name string) (*config, []byte, error) {
 	data, err := appliance.ReadDescription(files, name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var c config
 	if err := appliance.DecodeXML(data, &c); err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return &c, nil
+	return &c, data, nil
 }
 
 // reader turns a configuration into a machine.
@@ -102,6 +106,9 @@ type reader struct {
 
 func isOn(text string) bool { return strings.TrimSpace(text) == "1" }
 
+// isConnected tells whether a device is: one of which nothing is said is.
+func isConnected(text string) bool { return strings.TrimSpace(text) == "" || isOn(text) }
+
 func (r *reader) read() error {
 	c, s := r.config, r.Spec()
 	if c.CPUs < 0 || c.CPUs > 4096 || c.Memory < 0 || c.Memory > 64<<20 {
@@ -110,6 +117,7 @@ func (r *reader) read() error {
 	r.Name(c.Name)
 	s.UUID = strings.ToLower(strings.Trim(c.UUID, "{}"))
 	s.Description = appliance.CleanText(c.Description)
+	r.System(c.OS)
 	r.CPUs(max(c.CPUs, 1), 0)
 	s.Memory.Size = api.Size(max(c.Memory, 1)) * api.MiB
 	s.Firmware.Type = api.BIOS
@@ -149,7 +157,7 @@ func (r *reader) drive(what string, kind api.DriveKind, d drive) {
 		return
 	}
 	what = fmt.Sprintf("%s %d", what, d.Index)
-	if d.Emulated != emulatedImage && d.File != "" {
+	if d.Emulated != nil && *d.Emulated != emulatedImage && d.File != "" {
 		r.Notef(what, "it was the host's device %s, which cannot be taken over", d.File)
 		if kind == api.Disk {
 			return
@@ -157,7 +165,7 @@ func (r *reader) drive(what string, kind api.DriveKind, d drive) {
 		d.File = ""
 	}
 	var content *appliance.Disk
-	if d.File != "" && isOn(d.Connected) {
+	if d.File != "" && isConnected(d.Connected) {
 		content = r.content(what, kind, d)
 	}
 	if kind == api.Disk && content == nil {
@@ -214,11 +222,11 @@ func (r *reader) adapter(n nic) {
 	if !known {
 		model = api.AdapterE1000
 	}
-	network := networks[n.Emulated]
-	if network == "" {
-		network = n.Network
+	network := n.Network
+	if n.Emulated != nil && networks[*n.Emulated] != "" {
+		network = networks[*n.Emulated]
 	}
-	name := r.Adapter(model, n.MAC, network, isOn(n.Connected))
+	name := r.Adapter(model, n.MAC, network, isConnected(n.Connected))
 	if name != "" && !known {
 		r.Notef("network adapter "+name, "the model %d is unknown; Intel's 82540EM is there instead", n.Type)
 	}
@@ -274,9 +282,12 @@ func (r *reader) snapshots(m *appliance.Machine) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	for _, item := range root.Items {
-		if err := add(m, item, "", 0); err != nil {
+		if err := r.add(m, item, "", 0); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
+	}
+	if len(m.Snapshots) > 0 {
+		m.Notes = append(m.Notes, appliance.Notef("snapshots", "they have the hardware that the machine has now: what it had then is not read"))
 	}
 	if m.Snapshots, err = appliance.ParentsFirst(m.Snapshots); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -284,9 +295,34 @@ func (r *reader) snapshots(m *appliance.Machine) error {
 	return nil
 }
 
+// hold says what the disks held in a snapshot. Those that have no such state are not in its
+// hardware: the machine got them later.
+func (r *reader) hold(m *appliance.Machine, s *appliance.Snapshot) {
+	for _, d := range m.Disks {
+		if d.Format != "parallels" {
+			continue
+		}
+		if r.hasShot(d.File, s.ID) {
+			d.Snapshot = s.ID
+			s.Disks = append(s.Disks, d)
+			continue
+		}
+		s.Spec.Drives = slices.DeleteFunc(s.Spec.Drives, func(drive api.Drive) bool { return drive.Name == d.Drive })
+		m.Notes = append(m.Notes, appliance.Notef("snapshot "+s.Name, "it does not say what drive %s held: a restore to it takes that drive out of the machine", d.Drive))
+	}
+}
+
+// hasShot tells whether a bundle names a state. One that cannot be looked into is said to; it is
+// opened later, and what is wrong with it comes out then.
+func (r *reader) hasShot(bundle, guid string) bool {
+	data, err := appliance.ReadDescription(r.files, path.Join(bundle, "DiskDescriptor.xml"))
+	text := strings.ToLower(string(data))
+	return err != nil || !strings.Contains(text, "<shot>") || strings.Contains(text, strings.ToLower(guid))
+}
+
 // add adds a snapshot and those that stand on it. A root without a GUID is the
 // machine itself.
-func add(m *appliance.Machine, s saved, parent string, depth int) error {
+func (r *reader) add(m *appliance.Machine, s saved, parent string, depth int) error {
 	if depth > maxDepth {
 		return errors.New("its snapshots are nested deeper than there can be")
 	}
@@ -298,12 +334,7 @@ func add(m *appliance.Machine, s saved, parent string, depth int) error {
 		snapshot := appliance.Snapshot{
 			ID: s.GUID, Parent: parent, Name: s.Name, Description: s.Description, Taken: taken, Spec: machine.Clone(m.Spec),
 		}
-		for _, d := range m.Disks {
-			if d.Format == "parallels" {
-				d.Snapshot = s.GUID
-				snapshot.Disks = append(snapshot.Disks, d)
-			}
-		}
+		r.hold(m, &snapshot)
 		m.Snapshots = append(m.Snapshots, snapshot)
 		parent = s.GUID
 		if s.Current == "yes" || s.Current == "1" {
@@ -311,7 +342,7 @@ func add(m *appliance.Machine, s saved, parent string, depth int) error {
 		}
 	}
 	for _, child := range s.Children {
-		if err := add(m, child, parent, depth+1); err != nil {
+		if err := r.add(m, child, parent, depth+1); err != nil {
 			return err
 		}
 	}

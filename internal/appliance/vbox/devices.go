@@ -51,7 +51,10 @@ func (r *reader) attach(kind api.ControllerType, controller, label string, d att
 		r.Notef(what, "no image is attached; it is left out")
 		return
 	}
-	r.Drive(drive, controller, place, content)
+	name := r.Drive(drive, controller, place, content)
+	if isOn(d.SSD) {
+		r.SSD(name)
+	}
 }
 
 // content is the image that is attached.
@@ -95,7 +98,8 @@ func (r *reader) adapter(a adapter) {
 		r.Notef("network adapter "+name, "%s", why)
 	}
 	if a.NAT != nil {
-		r.forwards(name, a.NAT.Forwards)
+		adapters := r.Spec().Adapters
+		r.forwards(&adapters[len(adapters)-1], a.NAT.Forwards)
 	}
 }
 
@@ -121,18 +125,16 @@ func (a adapter) network() (name string, attached bool) {
 }
 
 // forwards takes over the ports that NAT forwards.
-func (r *reader) forwards(adapter string, list []forwarding) {
-	adapters := r.Spec().Adapters
-	last := &adapters[len(adapters)-1]
+func (r *reader) forwards(adapter *api.Adapter, list []forwarding) {
 	for _, f := range list {
 		protocol := "tcp"
 		if f.Protocol == "0" || strings.EqualFold(f.Protocol, "udp") {
 			protocol = "udp"
 		}
 		if f.HostPort < 1 || f.HostPort > 65535 || f.GuestPort < 1 || f.GuestPort > 65535 {
-			r.Notef("network adapter "+adapter, "the forwarding %q from port %d to %d is no such thing, and left out", f.Name, f.HostPort, f.GuestPort)
+			r.Notef("network adapter "+adapter.Name, "the forwarding %q from port %d to %d is no such thing, and left out", f.Name, f.HostPort, f.GuestPort)
 			continue
 		}
-		last.Forwards = append(last.Forwards, api.Forward{Protocol: protocol, HostAddress: f.HostIP, HostPort: f.HostPort, GuestPort: f.GuestPort})
+		adapter.Forwards = append(adapter.Forwards, api.Forward{Protocol: protocol, HostAddress: f.HostIP, HostPort: f.HostPort, GuestPort: f.GuestPort})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +31,7 @@ func Read(files fs.FS, name string) (*appliance.Appliance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	m, err := present(doc.Machine, media)
+	m, err := present(doc.Machine, media, data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -41,9 +42,15 @@ func Read(files fs.FS, name string) (*appliance.Appliance, error) {
 }
 
 // present reads the machine as it is now, and its snapshots.
-func present(node *machineNode, media registry) (appliance.Machine, error) {
+func present(node *machineNode, media registry, data []byte) (appliance.Machine, error) {
 	r := newReader(node, media)
 	if err := r.read(node.Hardware, node.Controllers); err != nil {
+		return appliance.Machine{}, err
+	}
+	if node.Encryption != "" {
+		r.Notef("encryption", "the machine is encrypted; what its disks hold cannot be read without VirtualBox")
+	}
+	if err := rest(r.Builder, data, root{}, "Machine", rules); err != nil {
 		return appliance.Machine{}, err
 	}
 	if node.StateFile != "" {
@@ -93,7 +100,7 @@ func tree(m *appliance.Machine, node *machineNode, media registry, s *snapshot, 
 		taken = time.Time{}
 	}
 	for _, note := range then.Notes {
-		if strings.HasPrefix(note.Subject, "disk ") {
+		if !slices.Contains(m.Notes, note) {
 			note.Subject += " in snapshot " + s.Name
 			m.Notes = append(m.Notes, note)
 		}
@@ -125,9 +132,7 @@ func newReader(node *machineNode, media registry) *reader {
 	s := r.Spec()
 	s.UUID = bare(node.UUID)
 	s.Description = appliance.CleanText(node.Description)
-	if node.OSType != "" {
-		s.Labels = map[string]string{"os": appliance.CleanLabel(node.OSType)}
-	}
+	r.System(node.OSType)
 	return r
 }
 
@@ -148,6 +153,7 @@ func (r *reader) read(h hardware, controllers []controller) error {
 	}
 	r.ports(h)
 	r.others(h)
+	r.bootOrder(h)
 	return nil
 }
 
@@ -164,8 +170,11 @@ func (r *reader) processors(h hardware) error {
 	}
 	r.CPUs(count, 0)
 	r.Spec().Memory.Size = api.Size(memory) * api.MiB
-	if h.CPU.Cap != 0 && h.CPU.Cap != 100 {
-		r.Notef("CPU", "the execution cap of %d %% is not taken over", h.CPU.Cap)
+	switch limit := h.CPU.Cap; {
+	case limit > 0 && limit < 100:
+		r.Spec().CPU.Cap = limit
+	case limit != 0 && limit != 100:
+		r.Notef("CPU", "the execution cap of %d %% is none", limit)
 	}
 	return nil
 }
@@ -186,7 +195,7 @@ func (r *reader) platform(h hardware) {
 	if h.TPM != nil && h.TPM.Type != "None" && h.TPM.Type != "" {
 		r.TPM(map[string]string{"v1_2": "1.2"}[h.TPM.Type])
 	}
-	if strings.EqualFold(h.Clock.LocalOrUTC, "local") || strings.EqualFold(h.Platform.Clock.LocalOrUTC, "local") || strings.HasPrefix(s.Labels["os"], "Windows") {
+	if strings.EqualFold(h.Clock.LocalOrUTC, "local") || strings.EqualFold(h.Platform.Clock.LocalOrUTC, "local") || s.OS == "windows" {
 		s.RTC.Base = "localtime"
 	}
 	if strings.HasPrefix(h.Display.Controller, "VMSVGA") || strings.HasPrefix(h.Display.Controller, "VBoxSVGA") {

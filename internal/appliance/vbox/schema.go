@@ -74,6 +74,12 @@ type hardware struct {
 	Display     display      `xml:"Display"`
 	Clock       clock        `xml:"RTC"`
 	Controllers []controller `xml:"StorageControllers>StorageController"` // since 1.19
+	Boot        []bootPlace  `xml:"Boot>Order"`
+}
+
+type bootPlace struct {
+	Position string `xml:"position,attr"`
+	Device   string `xml:"device,attr"`
 }
 
 type cpu struct {
@@ -169,6 +175,7 @@ type attached struct {
 	Type   string `xml:"type,attr"`
 	Port   int    `xml:"port,attr"`
 	Device int    `xml:"device,attr"`
+	SSD    string `xml:"nonrotational,attr"`
 	Image  *image `xml:"Image"`
 	Host   *struct {
 		Source string `xml:"src,attr"`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/appliancetest"
 	"github.com/panalvm/panal/internal/appliance/vbox"
@@ -122,6 +123,9 @@ func TestWhatIsNoMachineIsRefused(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(small)
+	for _, text := range disktest.Seeds("vbox", ".vbox") {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
 		a, err := vbox.Read(fstest.MapFS{"web.vbox": {Data: []byte(text)}, "web.vdi": {}}, "web.vbox")
 		if err != nil {

@@ -130,8 +130,14 @@ func (r *reader) drive(at node, controller string) {
 		return
 	}
 	r.nodes[at.String()] = r.Drive(api.Disk, controller, port, r.content(at.String(), file))
-	if mode := r.config.text(key + "mode"); strings.HasPrefix(mode, "independent") {
-		r.Notef("disk "+at.String(), "it was %s; it is an ordinary disk here, which snapshots take in", mode)
+	if ssd := r.config.text(key + "virtualSSD"); ssd == "1" || strings.EqualFold(ssd, "true") {
+		r.SSD(r.nodes[at.String()])
+	}
+	switch mode := strings.ToLower(r.config.text(key + "mode")); {
+	case mode == "independent-nonpersistent", mode == "nonpersistent":
+		r.Writes(r.nodes[at.String()], api.Immutable)
+	case strings.HasPrefix(mode, "independent"):
+		r.Writes(r.nodes[at.String()], api.Writethrough)
 	}
 }
 
@@ -181,6 +187,9 @@ func (r *reader) floppies() error {
 			} else {
 				r.Notef(fmt.Sprintf("floppy drive %d", n), "the image %s that was in it is not here; it is empty", file)
 			}
+		}
+		if strings.EqualFold(r.config.text(key+"fileType"), "device") && file != "" {
+			r.Notef(fmt.Sprintf("floppy drive %d", n), "it was the host's drive %s; it is empty", file)
 		}
 		r.Drive(api.FloppyDiskette, r.Controller(api.Floppy), n, content)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/panalvm/panal/api"
@@ -73,7 +74,29 @@ func (r *reader) hardware() error {
 	}
 	r.ports()
 	r.others()
+	r.bootOrder()
+	r.rest()
 	return nil
+}
+
+// bootOrder reads what VMware's BIOS tries, such as "cdrom,hdd,ethernet0".
+func (r *reader) bootOrder() {
+	words := r.config.text("bios.bootOrder")
+	if words == "" {
+		return
+	}
+	kinds := []struct{ prefix, kind string }{
+		{"hdd", appliance.BootDisks}, {"disk", appliance.BootDisks}, {"cdrom", appliance.BootOptical}, {"ethernet", appliance.BootNetwork}, {"floppy", appliance.BootFloppies},
+	}
+	var order []string
+	for word := range strings.FieldsFuncSeq(strings.ToLower(words), func(c rune) bool { return c == ',' || c == ' ' }) {
+		for _, k := range kinds {
+			if strings.HasPrefix(word, k.prefix) {
+				order = append(order, k.kind)
+			}
+		}
+	}
+	r.BootOrder(order, true)
 }
 
 // processors reads CPUs and memory.
@@ -94,6 +117,9 @@ func (r *reader) processors() error {
 		return fmt.Errorf("%d CPUs and %d MiB of memory are no hardware", count, memory)
 	}
 	r.CPUs(int(count), int(min(cores, 4096)))
+	if threads, err := r.config.number("cpuid.numSMT", 1); err == nil {
+		r.Threads(int(min(threads, 4096)))
+	}
 	r.Spec().Memory.Size = api.Size(memory) * api.MiB
 	return nil
 }
@@ -110,10 +136,8 @@ func (r *reader) platform() {
 		s.Architecture = api.AArch64
 		s.Firmware.Type = api.UEFI
 	}
-	if guest != "" {
-		s.Labels = map[string]string{"os": appliance.CleanLabel(guest)}
-	}
-	if strings.HasPrefix(guest, "win") {
+	r.System(guest)
+	if s.OS == "windows" {
 		s.RTC.Base = "localtime" // as VMware sets the clock of these
 	}
 	if c.flag("vtpm.present") || c.text("managedvm.autoAddVTPM") != "" {
@@ -185,12 +209,16 @@ func (r *reader) others() {
 		r.Notef(fmt.Sprintf("PCI device %d of the host", n), "devices of the host are not given to guests here")
 	}
 	for _, key := range []string{"sched.cpu.min", "sched.cpu.max", "sched.mem.min", "sched.mem.max", "sched.mem.minsize"} {
-		if value := c.text(key); value != "" && value != "0" && !strings.EqualFold(value, "unlimited") {
+		value := c.text(key)
+		if n, err := strconv.ParseInt(value, 10, 64); key == "sched.cpu.max" && err == nil && n > 0 && r.LimitCPU(n) {
+			continue
+		}
+		if value != "" && value != "0" && value != "-1" && !strings.EqualFold(value, "unlimited") {
 			r.Notef(key, "the reservation or limit of %s is not taken over", value)
 		}
 	}
 	if c.flag("RemoteDisplay.vnc.enabled") {
-		r.Notef("VNC server", "the screen is reached by `panal vnc`, not at a port of the host")
+		r.Notef("VNC server", "the screen is reached by `panal console --vnc`, not at a port of the host")
 	}
 	if c.text("encryption.keySafe") != "" || c.text("encryption.data") != "" {
 		r.Notef("encryption", "the machine is encrypted; what its disks hold cannot be read without VMware")

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/machine"
 )
@@ -85,7 +86,21 @@ func (r *reader) snapshot(m *appliance.Machine, c config, key string) (appliance
 		content.Drive = drive
 		s.Disks = append(s.Disks, *content)
 	}
+	r.leaveOutLater(m, &s)
 	return s, nil
+}
+
+// leaveOutLater takes the disks out of a snapshot's hardware that it says nothing of: the
+// machine got them later. Those that snapshots leave out are always in it.
+func (r *reader) leaveOutLater(m *appliance.Machine, s *appliance.Snapshot) {
+	s.Spec.Drives = slices.DeleteFunc(s.Spec.Drives, func(drive api.Drive) bool {
+		held := slices.ContainsFunc(s.Disks, func(d appliance.Disk) bool { return d.Drive == drive.Name })
+		later := !held && machine.InSnapshots(drive)
+		if later {
+			m.Notes = append(m.Notes, appliance.Notef("snapshot "+s.Name, "it does not say what drive %s held: a restore to it takes that drive out of the machine", drive.Name))
+		}
+		return later
+	})
 }
 
 // taken is the time of a snapshot: microseconds since 1970 in two halves.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/panalvm/panal/disk/disktest"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/appliance/appliancetest"
 	"github.com/panalvm/panal/internal/appliance/vmx"
@@ -113,6 +114,9 @@ func TestWhatIsNoMachineIsRefused(t *testing.T) {
 
 func FuzzRead(f *testing.F) {
 	f.Add(small, tree)
+	for _, text := range disktest.Seeds("vmx", ".vmx") {
+		f.Add(text, tree)
+	}
 	f.Add("displayName = \"|\"\nscsi0:0.present=\"true\"\nscsi0:0.fileName=\"../../etc/passwd\"", "")
 	f.Fuzz(func(t *testing.T, config, tree string) {
 		a, err := vmx.Read(files("web.vmx", config, "web.vmsd", tree), "web.vmx")

@@ -108,14 +108,62 @@ func (x export) machine(vm object) (appliance.Machine, error) {
 	}
 	cores, _ := strconv.Atoi(vm.fields.field("platform").field("cores-per-socket").text())
 	b.CPUs(int(max(cpus, 1)), cores)
-	s.Memory.Size = api.Size(max(memory, 1<<20)+1<<20-1) &^ (1<<20 - 1)
+	cpuTime(b, vm)
+	s.Memory.Size = api.Size(memory+1<<20-1) &^ (1<<20 - 1)
+	if memory <= 0 {
+		s.Memory.Size = 0
+		b.Notef("memory", "how much it has is not said; it gets what a new machine gets")
+	}
 	firmware(b, vm)
 	if err := x.disks(b, vm); err != nil {
 		return appliance.Machine{}, err
 	}
 	x.adapters(b, vm)
+	bootOrder(b, vm)
+	x.rest(b, vm)
 	b.Serial() // every machine of Xen's has a console
 	return b.Finish(), nil
+}
+
+// usualWeight is the weight of a machine to which none was given (Xen's credit scheduler), and usualShares ours.
+const usualWeight, usualShares = 256, 100
+
+// cpuTime reads what a machine may use of the host's CPUs: a cap in percent of one of them, with all its own together, and a
+// weight against other machines.
+func cpuTime(b *appliance.Builder, vm object) {
+	params, s := vm.fields.field("VCPUs_params"), b.Spec()
+	if text := params.field("cap").text(); !slices.Contains(off, strings.ToLower(text)) {
+		if limit := api.CPUTime(text + "%"); validCPUTime(limit) {
+			s.CPU.Limit = limit
+		} else {
+			b.Notef("CPU", "the cap %q is not taken over: it is no amount of CPU time", text)
+		}
+	}
+	if text := params.field("weight").text(); text != "" {
+		switch weight, err := strconv.Atoi(text); {
+		case err != nil || weight < 1:
+			b.Notef("CPU", "the weight %q is not taken over: it is no weight", text)
+		case weight != usualWeight:
+			s.CPU.Shares = min(max((weight*usualShares+usualWeight/2)/usualWeight, 1), 10000)
+		}
+	}
+}
+
+func validCPUTime(t api.CPUTime) bool {
+	_, _, err := t.Parse()
+	return err == nil
+}
+
+// bootOrder reads what is tried, a letter each: c disks, d CDs, n the network.
+func bootOrder(b *appliance.Builder, vm object) {
+	kinds := map[rune]string{'c': appliance.BootDisks, 'd': appliance.BootOptical, 'n': appliance.BootNetwork, 'a': appliance.BootFloppies}
+	var order []string
+	for _, letter := range vm.fields.field("HVM_boot_params").field("order").text() {
+		order = append(order, kinds[letter])
+	}
+	if len(order) > 0 {
+		b.BootOrder(order, true)
+	}
 }
 
 // firmware reads how the machine boots.

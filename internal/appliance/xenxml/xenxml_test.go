@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/appliance/appliancetest"
 	"github.com/panalvm/panal/internal/appliance/xenxml"
 )
@@ -49,6 +50,41 @@ func TestAMachineOfXCPng(t *testing.T) {
 	}
 	appliancetest.Valid(t, "web", a.Machines[0].Spec)
 	appliancetest.Golden(t, "testdata/xcp-ng.golden", appliancetest.Summary(a))
+}
+
+// TestCPUTime reads caps and weights, also such as XenServer would not write.
+func TestCPUTime(t *testing.T) {
+	for _, c := range []struct {
+		limit, weight string
+		want          api.CPU
+		notes         int
+	}{
+		{"150", "512", api.CPU{Limit: "150%", Shares: 200}, 0},
+		{"0", "256", api.CPU{}, 0},
+		{"", "", api.CPU{}, 0},
+		{"50", "1", api.CPU{Limit: "50%", Shares: 1}, 0},
+		{"100", "65535", api.CPU{Limit: "100%", Shares: 10000}, 0},
+		{"-7", "-7", api.CPU{}, 2},
+		{"9e99", "many", api.CPU{}, 2},
+		{"12%", "0", api.CPU{}, 2},
+	} {
+		a, err := xenxml.Read(document(object("VM", "Ref:0", "name_label", "web", "VCPUs_at_startup", "2", "memory_static_max", "1073741824",
+			"VCPUs_params", structOf("cap", c.limit, "weight", c.weight))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := a.Machines[0]
+		appliancetest.Valid(t, "web", m.Spec)
+		notes := 0
+		for _, note := range m.Notes {
+			if strings.HasPrefix(note.String(), "CPU:") {
+				notes++
+			}
+		}
+		if m.Spec.CPU.Limit != c.want.Limit || m.Spec.CPU.Shares != c.want.Shares || notes != c.notes {
+			t.Errorf("cap %q, weight %q: limit %q, shares %d, %v", c.limit, c.weight, m.Spec.CPU.Limit, m.Spec.CPU.Shares, m.Notes)
+		}
+	}
 }
 
 func TestWhatIsNoExportIsRefused(t *testing.T) {

@@ -94,3 +94,13 @@ const (
 	tick          = 50 * time.Millisecond
 	electionTicks = 2
 )
+
+// The log. A snapshot costs one sync of the database; the entries since the last one are
+// replayed by Open, and keptEntries of them stay in memory. They must be more than a replay
+// applies at once: while raft still counts them as not applied, its election looks through
+// them all, and ends the process when some are gone from memory already. A replay is of
+// snapshotEntries, and of what was committed while the last snapshot was made.
+const (
+	snapshotEntries = 500
+	keptEntries     = 2 * snapshotEntries
+)

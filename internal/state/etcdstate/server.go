@@ -121,10 +121,8 @@ func serverConfig(cfg Config, logger *zap.Logger) config.ServerConfig {
 		PreVote:                    true,
 		BcryptCost:                 4, // nobody logs in to this etcd; it complains of none
 
-		// A snapshot costs one sync of the database; the entries between two are kept
-		// in memory, and replayed by Open.
-		SnapshotCount:          1000,
-		SnapshotCatchUpEntries: 100,
+		SnapshotCount:          snapshotEntries,
+		SnapshotCatchUpEntries: keptEntries,
 		MaxSnapFiles:           2,
 		MaxWALFiles:            2,
 

@@ -11,7 +11,6 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/etcdserver"
-	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 
 	"github.com/panalvm/panal/internal/state"
 )
@@ -22,7 +21,7 @@ type Store struct {
 	cfg     Config
 	lock    *os.File
 	server  *etcdserver.EtcdServer
-	client  *clientv3.Client
+	client  *client
 	failure *failure
 	space   space
 
@@ -75,7 +74,7 @@ func (s *Store) start(ctx context.Context) error {
 	if err != nil {
 		return explain(s.cfg, err)
 	}
-	s.server, s.client = server, v3client.New(server)
+	s.server, s.client = server, newClient(server)
 	s.alive, s.end = context.WithCancelCause(context.Background())
 	s.space.trim = make(chan struct{}, 1)
 	s.running.Go(s.guard)
@@ -118,9 +117,6 @@ func (s *Store) Close() error {
 func (s *Store) stop() error {
 	s.running.Wait()
 	clientErr := s.client.Close()
-	if errors.Is(clientErr, context.Canceled) {
-		clientErr = nil // how the client says that it was open
-	}
 	s.server.Stop()
 	return errors.Join(clientErr, s.lock.Close())
 }

@@ -25,6 +25,8 @@ func commands() map[string]command {
 		"ping":     constant("pong"),
 		"cpus":     answer(cpus),
 		"memory":   answer(memory),
+		"hold":     answer(hold),
+		"let-go":   answer(letGo),
 		"uptime":   answer(uptime),
 		"time":     answer(now),
 		"boot-id":  file("/proc/sys/kernel/random/boot_id"),

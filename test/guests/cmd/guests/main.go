@@ -33,8 +33,8 @@ func command() *cobra.Command {
 	}
 	root.SetOut(os.Stdout)
 	root.AddCommand(
-		selecting("build", "Build guests that are not built yet, and print their directories", guests.Tiny, guests.Debian),
-		selecting("path", "Print the files of guests that are built", lookupTiny, lookupDebian),
+		selecting("build", "Build guests that are not built yet, and print their directories", getters{guests.Tiny, guests.TinyWithAgent, guests.Debian, nil}),
+		selecting("path", "Print the files of guests that are built", getters{lookupTiny, lookupAgent, lookupDebian, nil}),
 		packagesCommand(),
 	)
 	return root
@@ -44,27 +44,25 @@ func lookupTiny(_ context.Context, arch string) (guests.TinyGuest, error) {
 	return guests.LookupTiny(arch)
 }
 
+func lookupAgent(context.Context) (guests.TinyGuest, error) { return guests.LookupTinyWithAgent() }
+
 func lookupDebian(context.Context) (guests.DebianGuest, error) { return guests.LookupDebian() }
 
 // getters are the two ways to a guest: building it, or only looking.
 type getters struct {
 	tiny   func(context.Context, string) (guests.TinyGuest, error)
+	agent  func(context.Context) (guests.TinyGuest, error)
 	debian func(context.Context) (guests.DebianGuest, error)
 	arches []string
 }
 
 // selecting is a command that takes the kind of guest and gets it.
-func selecting(
-	name, short string,
-	tiny func(context.Context, string) (guests.TinyGuest, error),
-	debian func(context.Context) (guests.DebianGuest, error),
-) *cobra.Command {
-	g := getters{tiny: tiny, debian: debian}
+func selecting(name, short string, g getters) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:       name + " tiny|debian|all",
+		Use:       name + " tiny|agent|debian|all",
 		Short:     short,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{"tiny", "debian", "all"},
+		ValidArgs: []string{"tiny", "agent", "debian", "all"},
 		RunE:      func(cmd *cobra.Command, args []string) error { return g.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringSliceVar(&g.arches, "arch", guests.Arches(), "architectures of tiny guests")
@@ -74,12 +72,15 @@ func selecting(
 // run gets guests of a kind. One that fails does not keep the others from being got.
 func (g getters) run(cmd *cobra.Command, kind string) error {
 	var failures []error
-	if kind != "debian" {
+	if kind == "tiny" || kind == "all" {
 		for _, arch := range g.arches {
 			failures = append(failures, g.runTiny(cmd, arch))
 		}
 	}
-	if kind != "tiny" {
+	if kind == "agent" || kind == "all" {
+		failures = append(failures, g.runAgent(cmd))
+	}
+	if kind == "debian" || kind == "all" {
 		failures = append(failures, g.runDebian(cmd))
 	}
 	return errors.Join(failures...)
@@ -88,11 +89,21 @@ func (g getters) run(cmd *cobra.Command, kind string) error {
 func (g getters) runTiny(cmd *cobra.Command, arch string) error {
 	start := time.Now()
 	guest, err := g.tiny(cmd.Context(), arch)
+	return printTiny(cmd, "tiny-"+arch, start, guest, err)
+}
+
+func (g getters) runAgent(cmd *cobra.Command) error {
+	start := time.Now()
+	guest, err := g.agent(cmd.Context())
+	return printTiny(cmd, "agent", start, guest, err)
+}
+
+func printTiny(cmd *cobra.Command, name string, start time.Time, guest guests.TinyGuest, err error) error {
 	if err != nil {
 		return err
 	}
-	cmd.Printf("tiny-%s kernel=%s efi-kernel=%s initrd=%s append=%q\n",
-		arch, guest.Kernel, guest.EFIKernel, guest.Initrd, guest.Append)
+	cmd.Printf("%s kernel=%s efi-kernel=%s initrd=%s append=%q\n",
+		name, guest.Kernel, guest.EFIKernel, guest.Initrd, guest.Append)
 	note(cmd, start, guest.Missing)
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"debug/elf"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -154,11 +155,29 @@ func load(ctx context.Context, name, path string) (Module, error) {
 	if err != nil {
 		return Module{}, fmt.Errorf("read kernel module %s: %w", name, err)
 	}
-	module := Module{Name: name, Content: content}
+	module := Module{Name: name, Content: unsigned(content)}
 	if err := module.readInfo(); err != nil {
 		return Module{}, fmt.Errorf("read kernel module %s: %w", name, err)
 	}
 	return module, nil
+}
+
+// signatureEnd is what a signed module ends with.
+const signatureEnd = "~Module signature appended~\n"
+
+// unsigned is a module without its signature, which an emulated processor takes long to check: the kernel takes
+// modules without one unless it was booted securely. Before the end stands struct module_signature, of 12 bytes, the last
+// four of which are the signature's length.
+func unsigned(content []byte) []byte {
+	rest, signed := bytes.CutSuffix(content, []byte(signatureEnd))
+	if !signed || len(rest) < 12 {
+		return content
+	}
+	length := 12 + int64(binary.BigEndian.Uint32(rest[len(rest)-4:]))
+	if length > int64(len(rest)) {
+		return content
+	}
+	return rest[:int64(len(rest))-length]
 }
 
 func (m *Module) readInfo() error {
