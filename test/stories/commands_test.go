@@ -42,6 +42,7 @@ var commands = map[string]func(ts *testscript.TestScript, neg bool, args []strin
 	"peak":       peak,
 	"weigh":      weigh,
 	"scaled":     scaled,
+	"counts":     counts,
 	"weighs":     weighs,
 	"swapon":     swapOn,
 	"herd":       herd,
@@ -216,7 +217,8 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], value)
 }
 
-// await looks at the machine once, and then at every event after that.
+// await looks at the machine once, and then at every event after that. It prints the machine as it was then: what holds may
+// not hold for long.
 func await(ts *testscript.TestScript, neg bool, args []string) {
 	want(ts, neg, args, 3, "await NAME PATH VALUE")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -226,6 +228,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 	m, err := c.Get(ctx, args[0])
 	ts.Check(err)
 	if holds(ts, m, args[1], args[2]) {
+		fmt.Fprintln(ts.Stdout(), asJSON(m))
 		return
 	}
 	last := ""
@@ -234,6 +237,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 			ts.Fatalf("%s of %s did not become %q; last it was %s: %v", args[1], args[0], args[2], last, err)
 		}
 		if event.Machine != nil && holds(ts, *event.Machine, args[1], args[2]) {
+			fmt.Fprintln(ts.Stdout(), asJSON(*event.Machine))
 			return
 		}
 		if event.Machine != nil {

@@ -48,6 +48,31 @@ func weighs(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
+// counts waits until a figure of a machine's statistics is more than nothing: the kernel lets go of what files hold before
+// it moves other memory out, so that the first of it need not show.
+func counts(ts *testscript.TestScript, neg bool, args []string) {
+	want(ts, neg, args, 2, "counts NAME PATH")
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c := worldOf(ts).home.Client()
+	defer c.Close()
+	for again := time.NewTicker(100 * time.Millisecond); ; {
+		stats, err := c.Stats(ctx, args[0])
+		ts.Check(err)
+		value, err := pick([]byte(asJSON(stats)), args[1])
+		ts.Check(err)
+		if value != "" && value != "0" {
+			again.Stop()
+			return
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s of %s is nothing", args[1], args[0])
+		}
+	}
+}
+
 func weightOf(ts *testscript.TestScript, pids []string) (all api.Size) {
 	for _, pid := range pids {
 		has, err := weight(pid)
