@@ -240,7 +240,7 @@ func (m *Manager) receiveFirst(ctx context.Context, r *task.Run, job *importJob,
 
 // tellWhole tells that a content takes room for a while, and how much.
 func tellWhole(r *task.Run, dir string, content *importer.Content) error {
-	free, _, err := space(dir)
+	free, _, err := media.Space(dir)
 	if err != nil {
 		return err
 	}

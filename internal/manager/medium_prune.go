@@ -124,7 +124,7 @@ func unreferredIn(dir string, referred map[string]bool) ([]api.UnreferencedFile,
 		if failed != nil || !info.Mode().IsRegular() || referred[path] {
 			continue
 		}
-		files = append(files, api.UnreferencedFile{Path: path, Size: api.Size(allocated(info))})
+		files = append(files, api.UnreferencedFile{Path: path, Size: api.Size(media.Allocated(info))})
 	}
 	slices.SortFunc(files, func(a, b api.UnreferencedFile) int { return len(a.Path) - len(b.Path) })
 	return files, err

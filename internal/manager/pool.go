@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/panalvm/panal/api"
+	"github.com/panalvm/panal/internal/media"
 	"github.com/panalvm/panal/internal/pool"
 	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/internal/state"
@@ -69,7 +70,7 @@ func view(name string, record pool.Record, folders map[string]string) api.Pool {
 	slices.Sort(shown.Machines)
 	err := usable(name, record)
 	if err == nil {
-		shown.Free, shown.Size, err = space(record.Path)
+		shown.Free, shown.Size, err = media.Space(record.Path)
 	}
 	if err != nil {
 		shown.Problem = problem.Of(err).Detail

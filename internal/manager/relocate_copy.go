@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/panalvm/panal/api"
@@ -267,17 +266,9 @@ func allocatedIn(dir string, files map[string]string) (total int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		total += allocated(info)
+		total += media.Allocated(info)
 	}
 	return total, nil
-}
-
-// allocated is how many bytes of its file system a file takes.
-func allocated(info fs.FileInfo) int64 {
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
-		return stat.Blocks * 512
-	}
-	return info.Size()
 }
 
 // roomToMove refuses a move into a directory whose file system has no room for what is in a machine's folder, and for so
@@ -290,7 +281,7 @@ func roomToMove(from, directory string, more int64) error {
 		}
 		info, err := entry.Info()
 		if err == nil {
-			total += allocated(info)
+			total += media.Allocated(info)
 		}
 		return err
 	})

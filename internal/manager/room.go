@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/folder"
 	"github.com/panalvm/panal/internal/inventory"
@@ -21,19 +19,9 @@ import (
 // by what is only kept for a while.
 const reserve = 256 * api.MiB
 
-// space is how many bytes can be written below a directory, and how many its file system has.
-func space(dir string) (free, all api.Size, err error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
-		return 0, 0, err
-	}
-	block := api.Size(s.Bsize) //nolint:unconvert // its type differs between systems
-	return api.Size(s.Bavail) * block, api.Size(s.Blocks) * block, nil
-}
-
 // room fails when no more should be kept for a while below a directory.
 func room(dir string) error {
-	free, _, err := space(dir)
+	free, _, err := media.Space(dir)
 	if err != nil {
 		return err
 	}
@@ -57,7 +45,7 @@ func (m *Manager) roomToDraw(ctx context.Context, object inventory.Object, drive
 // roomFor fails when work that writes so many bytes below a directory would leave too little of its file system
 // to the machines that write there.
 func roomFor(dir string, bytes int64, work, help string) error {
-	free, all, err := space(dir)
+	free, all, err := media.Space(dir)
 	if err != nil {
 		return err
 	}
@@ -81,11 +69,11 @@ func roomToMerge(ctx context.Context, dir folder.Folder, step snapshot.Step) err
 	if err != nil {
 		return err
 	}
-	free, _, err := space(string(dir))
+	free, _, err := media.Space(string(dir))
 	if err != nil {
 		return err
 	}
-	need := allocated(info)
+	need := media.Allocated(info)
 	if int64(free) >= need+mergeMargin {
 		return nil
 	}

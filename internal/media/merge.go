@@ -96,7 +96,22 @@ func takeParent(to, of disk.Image, folder, file string) error {
 // Reparent lets an image of a machine's folder name another one of the same directory as
 // its parent; the caller knows that it then reads as before.
 func Reparent(folder, file, parent string) error {
-	below, _, err := OpenImage(Ref{Path: filepath.Join(folder, parent), Format: LayerFormat(parent)}, OpenOptions{Alone: true})
+	return nameParent(folder, file, Ref{Path: filepath.Join(folder, parent), Format: LayerFormat(parent)}, filepath.Base(parent))
+}
+
+// NameBase has an image of a machine's folder, which nobody has open, name what it stands on outside of the folder as it is:
+// a process that was served that one, and has merged images above it, has named it as what it was to itself.
+func NameBase(folder, file string, on Ref) error {
+	info, err := describeAlone(folder, file)
+	if err != nil || info.Parent == nil || info.Parent.Name == written(on) && info.Parent.Format == qemuName(on.Format) {
+		return err
+	}
+	return nameParent(folder, file, on, written(on))
+}
+
+// nameParent has an image of a machine's folder, which nobody has open, name another one as its parent, by this name.
+func nameParent(folder, file string, parent Ref, name string) error {
+	below, _, err := OpenImage(parent, OpenOptions{Alone: true})
 	if err != nil {
 		return err
 	}
@@ -109,30 +124,7 @@ func Reparent(folder, file, parent string) error {
 	if !ok {
 		return errors.Join(disk.Unsupported(disk.Describe(img).Format, "images of this kind cannot change their parent"), img.Close())
 	}
-	return errors.Join(link.SetParent(below, filepath.Base(parent), qemuName(LayerFormat(parent))), img.Close())
-}
-
-// NameBase has an image of a machine's folder, which nobody has open, name what it stands on outside of the folder as it is:
-// a process that was served that one, and has merged images above it, has named it as what it was to itself.
-func NameBase(folder, file string, on Ref) error {
-	info, err := describeAlone(folder, file)
-	if err != nil || info.Parent == nil || info.Parent.Name == written(on) && info.Parent.Format == qemuName(on.Format) {
-		return err
-	}
-	below, _, err := OpenImage(on, OpenOptions{Alone: true})
-	if err != nil {
-		return err
-	}
-	defer below.Close() //nolint:errcheck // it was only looked at
-	img, err := openAlone(folder, file, nil)
-	if err != nil {
-		return err
-	}
-	link, ok := img.(disk.Reparenter)
-	if !ok {
-		return img.Close()
-	}
-	return errors.Join(link.SetParent(below, written(on), qemuName(on.Format)), img.Close())
+	return errors.Join(link.SetParent(below, name, qemuName(parent.Format)), img.Close())
 }
 
 // openOver opens an image of a machine's folder over all that it stands on.

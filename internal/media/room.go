@@ -84,7 +84,7 @@ func reserve(path string, length int64, zeroed bool) error {
 		return err
 	}
 	// The file system would give all that it has before it says that this is too little.
-	if err := hasRoom(path, max(length, info.Size())-taken(info)); err != nil {
+	if err := hasRoom(path, max(length, info.Size())-Allocated(info)); err != nil {
 		return err
 	}
 	if zeroed {
@@ -126,8 +126,8 @@ func fillHoles(file *os.File, size int64) error {
 	return nil
 }
 
-// taken is how much room a file takes up.
-func taken(info fs.FileInfo) int64 {
+// Allocated is how many bytes of its file system a file takes up.
+func Allocated(info fs.FileInfo) int64 {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return stat.Blocks * 512
 	}
@@ -136,7 +136,7 @@ func taken(info fs.FileInfo) int64 {
 
 // keepRoom has a copy of a file take up as much room as the original does, if that takes up all that it can.
 func keepRoom(target *os.File, original fs.FileInfo) error {
-	length, has := original.Size(), taken(original)
+	length, has := original.Size(), Allocated(original)
 	if length == 0 || has < length {
 		return nil
 	}
@@ -145,7 +145,7 @@ func keepRoom(target *os.File, original fs.FileInfo) error {
 	}
 	made, err := target.Stat()
 	if err == nil {
-		err = hasRoom(target.Name(), length-taken(made))
+		err = hasRoom(target.Name(), length-Allocated(made))
 	}
 	if err == nil {
 		err = unix.Fallocate(int(target.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, length)
@@ -156,13 +156,23 @@ func keepRoom(target *os.File, original fs.FileInfo) error {
 	return err
 }
 
+// Space is what the file system of a directory has free for anybody, and how large it is.
+func Space(dir string) (free, all api.Size, err error) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, 0, err
+	}
+	block := api.Size(s.Bsize) //nolint:unconvert // its type differs between systems
+	return api.Size(s.Bavail) * block, api.Size(s.Blocks) * block, nil
+}
+
 // hasRoom refuses what would take more than the file system of a file has left.
 func hasRoom(path string, more int64) error {
-	var s unix.Statfs_t
-	if err := unix.Statfs(filepath.Dir(path), &s); err != nil {
+	free, _, err := Space(filepath.Dir(path))
+	if err != nil {
 		return err
 	}
-	if free := api.Size(s.Bavail) * api.Size(s.Bsize); more > 0 && free < api.Size(more) { //nolint:unconvert // its type differs between systems
+	if more > 0 && free < api.Size(more) {
 		return problem.New(api.KindNoSpace, "free some space, or leave preallocation off: then room is taken when it is written",
 			"all its room is taken beforehand, which %s more need, and %s are free", api.Size(more), free)
 	}
