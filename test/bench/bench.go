@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/panalvm/panal/test/guests"
 )
@@ -117,4 +118,14 @@ func runQuietly(cmd *exec.Cmd) error {
 		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, output)
 	}
 	return nil
+}
+
+// pause lets a time pass.
+func pause(ctx context.Context, how time.Duration) error {
+	select {
+	case <-time.After(how):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

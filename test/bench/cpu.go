@@ -117,10 +117,8 @@ func (b *bench) caps(ctx context.Context, p *panal, agent *guests.Agent, pid int
 // busyPercent is how much of a CPU the busiest thread of a process has had for a while.
 func busyPercent(ctx context.Context, pid int) (float64, error) {
 	before, began := threadTimes(pid), time.Now()
-	select {
-	case <-time.After(capWithin):
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if err := pause(ctx, capWithin); err != nil {
+		return 0, err
 	}
 	after, wall := threadTimes(pid), time.Since(began)
 	if len(after) == 0 {

@@ -136,10 +136,8 @@ func measureResident(ctx context.Context, b *bench, p *panal, l *libvirt, count 
 	if _, err := p.client.Info(ctx); err != nil {
 		return err
 	}
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return ctx.Err()
+	if err := pause(ctx, settle); err != nil {
+		return err
 	}
 	resident, err := p.resident()
 	if err != nil {

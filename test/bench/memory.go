@@ -172,7 +172,8 @@ func (b *bench) balloon(ctx context.Context, p *panal, agent *guests.Agent) erro
 const (
 	controlled      = 100
 	controlledLinux = 8 // of them, those that run Linux, and say how their memory stands
-	controlledFor   = 15 * time.Second
+	controlledFor   = 30 * time.Second
+	settlesWithin   = 30 * time.Second // what a change of all machines leaves to do is done by then
 
 	controlledRounds = 2
 )
@@ -189,6 +190,9 @@ func (b *bench) controller(ctx context.Context, p *panal) error {
 	for range controlledRounds {
 		for control, sum := range map[string]*float64{"manual": &still, "": &followed} {
 			if err := p.each(ctx, names, "set", "memory.control="+control); err != nil {
+				return err
+			}
+			if err := pause(ctx, settlesWithin); err != nil {
 				return err
 			}
 			busy, err := p.busy(ctx)
@@ -256,10 +260,8 @@ func (p *panal) busy(ctx context.Context) (float64, error) {
 		return 0, err
 	}
 	began := time.Now()
-	select {
-	case <-time.After(controlledFor):
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if err := pause(ctx, controlledFor); err != nil {
+		return 0, err
 	}
 	after, err := usage.Ran(p.cmd.Process.Pid)
 	return 100 * (after - before).Seconds() / time.Since(began).Seconds(), err
