@@ -27,6 +27,7 @@ type members struct {
 	disks   map[string]appliance.Disk
 	early   []early     // came before the descriptor
 	held    *ova.Member // that was read to see whether it is a further part
+	misfits []misfit    // that came so far
 }
 
 // early is a member that came before the descriptor, kept in a file.
@@ -176,6 +177,9 @@ func (m *members) content(f *ovf.File, r io.Reader, size int64, kept bool) (*Con
 	if m.disks[f.Href].Encryption != "" && m.ciphers[f.ID] == nil {
 		return nil, errEncrypted(m.arrival.label, f.Href)
 	}
+	if wrong, ok := misfitOf(f, m.ciphers[f.ID] != nil, size); ok {
+		m.misfits = append(m.misfits, wrong)
+	}
 	r, size, err := unwrap(m.disks[f.Href], r, size, m.ciphers[f.ID])
 	if err != nil {
 		return nil, err
@@ -290,7 +294,14 @@ func (m *members) verify(t Trust) (Integrity, error) {
 	}
 	listed := &Source{}
 	listed.refer("", m.env)
-	return integrity(report), listed.complete(report.Unlisted, report.Signer != nil)
+	known := integrity(report)
+	if err := judge(m.arrival.label, m.misfits, known); err != nil {
+		return known, err
+	}
+	for _, wrong := range m.misfits {
+		known.Findings = append(known.Findings, wrong.String())
+	}
+	return known, listed.complete(report.Unlisted, report.Signer != nil)
 }
 
 // openXVA reads an export of XenServer or XCP-ng as far as its description.

@@ -15,12 +15,18 @@ import (
 	"github.com/panalvm/panal/ovf"
 )
 
-// refer keeps which files a descriptor refers to, and its own name.
+// refer keeps which files a descriptor refers to, and its own name, and which have other sizes than it says.
 func (s *Source) refer(descriptor string, env *ovf.Envelope) {
 	if descriptor != "" {
 		s.referenced = append(s.referenced, descriptor)
 	}
-	for _, f := range env.Files {
+	for i := range env.Files {
+		f := &env.Files[i]
+		if length, err := s.lengthOf(path.Clean(f.Href)); err == nil {
+			if m, ok := misfitOf(f, s.ciphers[f.ID] != nil, length); ok {
+				s.misfits = append(s.misfits, m)
+			}
+		}
 		switch {
 		case f.IsRemote():
 		case f.ChunkSize == nil:

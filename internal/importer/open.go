@@ -43,6 +43,7 @@ type Source struct {
 	ciphers    map[string]*ovf.Cipher
 	described  []byte // digest of the description, if it is an OVF's
 	verify     func(context.Context, Trust) (Integrity, error)
+	misfits    []misfit
 	mismatch   string // see Mismatch
 }
 

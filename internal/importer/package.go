@@ -70,6 +70,9 @@ func (s *Source) Verify(ctx context.Context, t Trust) (Integrity, error) {
 			return result, explain(s.path, err)
 		}
 	}
+	if err := judge(s.path, s.misfits, result); err != nil {
+		return result, err
+	}
 	return result, t.demand(s.path, result)
 }
 

@@ -281,8 +281,22 @@ func makeDisk(t *testing.T, dir string, d appliance.Disk) {
 	}
 	if d.Parts > 0 {
 		path += ".000000000"
+	} else if d.Compression == "" {
+		lengthen(t, image, d.Length)
 	}
 	if err := os.Rename(image, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lengthen makes a file as long as its description says: one that is shorter would have been cut off.
+func lengthen(t *testing.T, path string, length int64) {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err == nil && info.Size() < length {
+		err = os.Truncate(path, length)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 }
