@@ -168,6 +168,13 @@ func (m *Manager) clone(ctx context.Context, r *task.Run, job *cloneJob) error {
 	if job.original.Value.Status.State == api.StateSaved && !job.request.Linked {
 		r.Warn("the saved state is not cloned, only the disks as they are")
 	}
+	if !job.request.Linked {
+		release, err := m.readStill(ctx, job.original)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
 	done, err := m.still(ctx, job)
 	if err != nil {
 		return err

@@ -48,13 +48,16 @@ func accesses(dir folder.Folder, spec api.Spec) []access {
 // mayUse checks that a machine that is to be started neither writes what another
 // one stands on, or uses now, nor uses what another one writes now. QEMU's locks
 // on the files say the same again, without the reason, and for those who
-// name a file differently.
+// name a file differently. Who calls holds [Manager.starts].
 func (m *Manager) mayUse(ctx context.Context, object inventory.Object) error {
 	spec := object.Value.Spec
 	for _, mine := range accesses(m.folderOf(object), spec) {
 		if held := heldOn(object.Value.Machine, mine.path); mine.write && held != "" {
 			return problem.New(api.KindRefused, "make a copy of the image, or delete the snapshot",
 				"start %s: the image %s must not change: snapshot %s stands on it", spec.Name, mine.path, held)
+		}
+		if err := m.reading.refuse(mine); err != nil {
+			return fmt.Errorf("start %s: %w", spec.Name, err)
 		}
 		users, err := m.inv.UsersOf(ctx, mine.path)
 		if err != nil {
@@ -79,7 +82,7 @@ func (m *Manager) unwritten(ctx context.Context, object inventory.Object) error 
 		return nil
 	}
 	for _, drive := range object.Value.Spec.Drives {
-		if !machine.WritesSource(drive) || machine.WriteModeOf(drive) == api.Shareable {
+		if !mustBeStill(drive) {
 			continue
 		}
 		users, err := m.inv.UsersOf(ctx, drive.Source)

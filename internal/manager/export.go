@@ -136,6 +136,11 @@ func (m *Manager) export(ctx context.Context, r *task.Run, objects []inventory.O
 	if err := fault.At(ctx, "export.begun"); err != nil {
 		return err
 	}
+	release, err := m.readStill(ctx, objects...)
+	if err != nil {
+		return err
+	}
+	defer release()
 	out, err := m.disksOf(ctx, r, objects)
 	if err != nil {
 		return err

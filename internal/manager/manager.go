@@ -66,7 +66,8 @@ type Manager struct {
 
 	// starts is held from looking who uses an image until that is claimed, so that
 	// of two machines that would write it one sees the other.
-	starts sync.Mutex
+	starts  sync.Mutex
+	reading readings // guarded by starts
 
 	controls *cgroup.Tree
 	anywhere []int // the CPUs of the host that this daemon may use

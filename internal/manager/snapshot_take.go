@@ -143,6 +143,11 @@ func (m *Manager) take(ctx context.Context, r *task.Run, t *taking) error {
 	if err := fault.At(ctx, "snapshot.begun"); err != nil {
 		return err
 	}
+	release, err := m.readStill(ctx, t.object)
+	if err != nil {
+		return err
+	}
+	defer release()
 	if err := contained(t.dir, t.object.Value.Spec); err != nil {
 		return err
 	}
@@ -165,11 +170,8 @@ func (m *Manager) take(ctx context.Context, r *task.Run, t *taking) error {
 	if err := fault.At(ctx, "snapshot.taken"); err != nil {
 		return err
 	}
-	if err := m.unwritten(ctx, t.object); err != nil { // another one may have been started meanwhile
-		return err
-	}
 	r.Result(func(result *api.TaskResult) { result.Snapshot = t.node.ID })
-	err := m.finishTree(context.WithoutCancel(ctx), r, t.object.Key, func(record *inventory.Record) error {
+	err = m.finishTree(context.WithoutCancel(ctx), r, t.object.Key, func(record *inventory.Record) error {
 		setTree(record, snapshot.Of(record.Machine).Add(t.node))
 		useUppers(record, t.uppers)
 		m.deepen(ctx, record)

@@ -38,6 +38,31 @@ func TestOneTaskAtAPlace(t *testing.T) {
 	w.mediumSomewhere()
 }
 
+// TestACopyHoldsOthersOff: while what a machine has attached is copied, another one that has the same image attached is not
+// started, or what is copied would change under it.
+func TestACopyHoldsOthersOff(t *testing.T) {
+	w := newWorld(t, needs(t), still(t))
+	const other = "other"
+	disk := api.DiskSource{Path: w.image(), Mode: api.Attach}
+	w.must(w.create(subject, disk))
+	w.must(w.create(other, disk))
+	passes := w.waitAt("clone.begun")
+	w.cancel(false, func(c *client.Client) (api.Task, error) {
+		begun, err := c.Clone(w.ctx, subject, api.CloneRequest{Name: "copy"})
+		w.must(err)
+		passes()
+		_, err = c.Start(w.ctx, other)
+		w.busyAt("start another one meanwhile", err)
+		_, err = c.CancelTask(w.ctx, begun.ID)
+		return begun, err
+	})
+	w.must(w.do(other, (*client.Client).Start))
+	w.busyAt("clone it while the other one runs", w.with(func(c *client.Client) error {
+		_, err := c.Clone(w.ctx, subject, api.CloneRequest{Name: "copy"})
+		return err
+	}))
+}
+
 func (w *world) busyAt(what string, err error) {
 	w.t.Helper()
 	if client.KindOf(err) != api.KindBusy {
