@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/panalvm/panal/internal/inventory"
 	"github.com/panalvm/panal/internal/machine"
 	"github.com/panalvm/panal/internal/problem"
+	"github.com/panalvm/panal/internal/state"
 )
 
 // access is what a machine does with an image when it runs.
@@ -160,6 +162,16 @@ func (m *Manager) unneeded(ctx context.Context, what string, object inventory.Ob
 			if err != nil {
 				return unlessGone(err)
 			}
+			names[other.Value.Spec.Name] = true
+		}
+	}
+	objects, _, err := m.inv.All(ctx)
+	if err != nil && !errors.Is(err, state.ErrUndecodable) {
+		return err
+	}
+	for _, other := range objects {
+		below := func(path string) bool { return strings.HasPrefix(path, filepath.Clean(object.Value.Folder)+"/") }
+		if other.Key != object.Key && slices.ContainsFunc(strayBases(&other.Value), below) {
 			names[other.Value.Spec.Name] = true
 		}
 	}

@@ -83,7 +83,7 @@ func writesFile(drive api.Drive) bool {
 }
 
 // standOn are the images of a machine's folder, relative to it, that other
-// machines stand on: linked clones, in their present state and in their snapshots.
+// machines stand on: linked clones, in their present state, in their snapshots, and with drives that were detached.
 func (m *Manager) standOn(ctx context.Context, uuid string) (map[string]bool, error) {
 	objects, _, err := m.inv.All(ctx)
 	if err != nil && !errors.Is(err, state.ErrUndecodable) {
@@ -100,9 +100,9 @@ func (m *Manager) standOn(ctx context.Context, uuid string) (map[string]bool, er
 		if object.Key == uuid {
 			continue
 		}
-		for _, spec := range m.specsOf(object) {
-			for _, drive := range spec.Drives {
-				noteWithin(used, dir, drive)
+		for _, path := range m.standsOutside(object) {
+			if inside, err := filepath.Rel(string(dir), path); err == nil && filepath.IsLocal(inside) {
+				used[inside] = true
 			}
 		}
 	}
@@ -123,18 +123,21 @@ func (m *Manager) specsOf(object inventory.Object) []api.Spec {
 	return specs
 }
 
-// noteWithin notes which images of a folder a drive of another machine stands
-// on.
-func noteWithin(used map[string]bool, dir folder.Folder, drive api.Drive) {
-	paths := []string{drive.Source}
-	for _, under := range drive.Under {
-		paths = append(paths, under.Source)
-	}
-	for _, path := range paths {
-		if inside, err := filepath.Rel(string(dir), path); path != "" && err == nil && filepath.IsLocal(inside) {
-			used[inside] = true
+// standsOutside are the images outside of a machine's folder that it stands on, in its present state, in its snapshots, and
+// with drives that were detached.
+func (m *Manager) standsOutside(object inventory.Object) []string {
+	paths := strayBases(&object.Value)
+	for _, spec := range m.specsOf(object) {
+		for _, drive := range spec.Drives {
+			if drive.Source != "" {
+				paths = append(paths, drive.Source)
+			}
+			for _, under := range drive.Under {
+				paths = append(paths, under.Source)
+			}
 		}
 	}
+	return paths
 }
 
 // mergeAll merges what can be merged, step by step, and forgets then that there

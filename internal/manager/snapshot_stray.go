@@ -42,6 +42,27 @@ func strayImages(record *inventory.Record, known ...string) ([]string, error) {
 	return strays, nil
 }
 
+// strayBases are the images outside of a machine's folder on which images in it stand that neither its drives nor its
+// snapshots name: those of a linked clone's drives that were detached.
+func strayBases(record *inventory.Record) []string {
+	entries, err := os.ReadDir(filepath.Join(record.Folder, folder.Disks))
+	if err != nil {
+		return nil // a folder that cannot be read stands on nothing that anybody could know
+	}
+	named := setOf(surveyed(record))
+	var bases []string
+	for _, entry := range entries {
+		file := filepath.Join(folder.Disks, entry.Name())
+		if named[file] || filepath.Ext(file) != ".qcow2" || !entry.Type().IsRegular() {
+			continue
+		}
+		if layer, err := media.LayerOf(record.Folder, file); err == nil && layer.Base != "" {
+			bases = append(bases, layer.Base)
+		}
+	}
+	return bases
+}
+
 // standsOn tells whether a file of a machine's folder is an image that stands on one of some others there. What cannot be
 // read stands on nothing that anybody could know.
 func standsOn(dir string, images snapshot.Images, file string) bool {

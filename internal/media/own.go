@@ -24,6 +24,8 @@ type Layer struct {
 	// Above tells, of the lowest, that it stands on something outside the machine's
 	// folder: on the drive's source.
 	Above bool
+	// Base is the path by which it names that; empty otherwise. What the machine's spec says counts, where it says it.
+	Base string
 
 	Size      api.Size // of the disk
 	Allocated int64    // bytes that its own file takes up
@@ -67,9 +69,19 @@ func LayerOf(folder, file string) (Layer, error) {
 	info := links[0].Info
 	layer.Size, layer.Allocated = api.Size(info.Size), info.Allocated
 	if info.Parent != nil {
-		layer.Parent, layer.Above = parentLayer(file, info.Parent.Name)
+		if layer.Parent, layer.Above = parentLayer(file, info.Parent.Name); layer.Above {
+			layer.Base = rooted(filepath.Dir(path), info.Parent.Name)
+		}
 	}
 	return layer, img.Close()
+}
+
+// rooted is a path as it is meant in a directory.
+func rooted(dir, path string) string {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path)
+	}
+	return filepath.Join(dir, path)
 }
 
 // parentLayer is the layer that a parent's name in an image leads to; above
