@@ -30,6 +30,9 @@ type Options struct {
 	// Patience is how long [Client.Events] tries to reach a daemon again that
 	// it has lost, for example while it is upgraded; default 30 seconds.
 	Patience time.Duration
+	// Lost is told when a daemon that was lost cannot be reached at once, and how long it
+	// is waited for.
+	Lost func(patience time.Duration)
 }
 
 // Client is a connection to one daemon. It can be used by several goroutines

@@ -123,11 +123,15 @@ func (f *follower) open(ctx context.Context) (io.ReadCloser, error) {
 // reopen connects again, with growing pauses, while the daemon is away.
 func (f *follower) reopen(ctx context.Context) (io.ReadCloser, error) {
 	const longest = 2 * time.Second
-	pause := max(f.retry, 50*time.Millisecond)
+	pause, told := max(f.retry, 50*time.Millisecond), false
 	for deadline := time.Now().Add(f.client.options.Patience); ; pause = min(2*pause, longest) {
 		body, err := f.open(ctx)
 		if err == nil || KindOf(err) != api.KindUnavailable || time.Now().Add(pause).After(deadline) {
 			return body, err
+		}
+		if told = told || f.client.options.Lost == nil; !told {
+			f.client.options.Lost(time.Until(deadline).Round(time.Second))
+			told = true
 		}
 		select {
 		case <-ctx.Done():

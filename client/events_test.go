@@ -123,7 +123,8 @@ func TestEventsErrors(t *testing.T) {
 func TestEventsGiveUp(t *testing.T) {
 	socket := filepath.Join(testenv.SocketDir(t), "s")
 	server := listen(t, socket, script(t, connection{since: "1", sends: event(2, "a", true)}))
-	c := client.New(socket, client.Options{Patience: time.Millisecond})
+	told := 0
+	c := client.New(socket, client.Options{Patience: 200 * time.Millisecond, Lost: func(time.Duration) { told++ }})
 	defer c.Close()
 	var last error
 	for _, err := range c.Events(context.Background(), 1, client.EventFilter{}) {
@@ -133,6 +134,9 @@ func TestEventsGiveUp(t *testing.T) {
 	}
 	if client.KindOf(last) != api.KindUnavailable {
 		t.Errorf("%v, want that the daemon cannot be reached", last)
+	}
+	if told != 1 {
+		t.Errorf("it was told %d times that the daemon is waited for", told)
 	}
 }
 

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"path/filepath"
@@ -28,8 +29,13 @@ func (a *app) connect(ctx context.Context) (*client.Client, error) {
 			return nil, failed("start", "the daemon", err)
 		}
 	}
-	a.client = client.New(p.Socket, client.Options{UserAgent: "panal/" + a.hooks.Version})
+	a.client = client.New(p.Socket, client.Options{UserAgent: "panal/" + a.hooks.Version, Lost: a.lost})
 	return a.client, nil
+}
+
+// lost says why nothing happens for a while.
+func (a *app) lost(patience time.Duration) {
+	fmt.Fprintf(a.err, "panal: the daemon cannot be reached; it is waited for, %s at most\n", patience)
 }
 
 // listens reports whether somebody answers on the socket. Errors other than

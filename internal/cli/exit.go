@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
@@ -74,12 +76,27 @@ func (a *app) report(command *cobra.Command, err error) int {
 		fmt.Fprintln(a.err, "panal: "+oneLine(err))
 		return codeOf(err)
 	}
+	err = plainNumber(err)
 	name := strings.TrimSpace(strings.TrimPrefix(command.CommandPath(), "panal"))
 	if name != "" {
 		err = failed(name, "", err)
 	}
 	fmt.Fprintf(a.err, "panal: %s\nSee %q.\n", oneLine(err), command.CommandPath()+" --help")
 	return ExitUsage
+}
+
+// plainNumber says of a flag's number what is wrong with it without the words of the function that reads it.
+func plainNumber(err error) error {
+	invalid, isValue := errors.AsType[*pflag.InvalidValueError](err)
+	number, isNumber := errors.AsType[*strconv.NumError](err)
+	if !isValue || !isNumber {
+		return err
+	}
+	why := "it is not a whole number"
+	if errors.Is(number, strconv.ErrRange) {
+		why = "it is too large or too small"
+	}
+	return usageError{fmt.Sprintf("--%s: %q: %s", invalid.GetFlag().Name, invalid.GetValue(), why)}
 }
 
 // oneLine is an error's text without line ends, which a file's name or QEMU's
