@@ -2,6 +2,8 @@ package manager
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/panalvm/panal/api"
@@ -61,6 +63,7 @@ type memoryController struct {
 	state  memory.State
 	last   time.Time // when it was decided last
 	whole  time.Time // when all guests were looked at last
+	lacks  bool      // the host ran short then
 	guests map[string]*controlled
 	cellar cellar
 }
@@ -95,7 +98,9 @@ type controlled struct {
 	settled time.Time // when it had last got there
 
 	word  word
+	takes int64         // how many bytes its processor takes in a second at most; 0 for as many as any
 	calm  time.Duration // how long it may run before it could be short
+	still bool          // it has run for less since it was asked: what it said then holds
 	near  bool          // it is about to run short
 	had   time.Duration // how long its process had run when it was asked
 	holds int64         // bytes that the host had given its process by then
@@ -104,16 +109,27 @@ type controlled struct {
 // controlMemory moves memory until the manager is closed.
 func (m *Manager) controlMemory() {
 	c := &memoryController{Manager: m, guests: map[string]*controlled{}, last: time.Now()}
-	tick := time.NewTicker(beat)
+	tick := time.NewTimer(controlEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case now := <-tick.C:
 			c.control(m.base, now)
+			tick.Reset(c.next(time.Now()))
 		case <-m.base.Done():
 			return
 		}
 	}
+}
+
+// next is how long nothing needs to be looked at: to wake up for nothing costs more than the look.
+func (c *memoryController) next(now time.Time) time.Duration {
+	for _, g := range c.guests {
+		if g.isAwake() {
+			return beat
+		}
+	}
+	return max(0, controlEvery-now.Sub(c.whole))
 }
 
 // control looks at guests, decides, and acts: at all of them each second, and at those that call for it with each beat.
@@ -122,7 +138,7 @@ func (c *memoryController) control(ctx context.Context, now time.Time) {
 	whole := since >= controlEvery-beat/2
 	if whole {
 		c.whole = now
-		c.meet(c.followedRuns())
+		c.meet(ctx, c.followedRuns())
 	}
 	guests, news := c.lookAtAll(ctx, now, whole)
 	if !whole && !news {
@@ -133,6 +149,7 @@ func (c *memoryController) control(ctx context.Context, now time.Time) {
 		c.log.Debug("the host's memory could not be read", "error", err)
 		return
 	}
+	c.lacks = actual.Free < 0 || actual.Pressure >= memory.Defaults.Pressure
 	if guests = c.decide(ctx, now, actual, guests); whole {
 		c.moveOut(now, since, actual, settings, memory.Room(memory.Defaults, now, guests, c.state))
 	}
@@ -159,7 +176,7 @@ func (c *memoryController) decide(ctx context.Context, now time.Time, actual mem
 }
 
 // meet has guests known that are followed since, and forgets those that are not any more.
-func (c *memoryController) meet(runs map[string]*run) {
+func (c *memoryController) meet(ctx context.Context, runs map[string]*run) {
 	for uuid, g := range c.guests {
 		if runs[uuid] != g.run {
 			delete(c.guests, uuid)
@@ -172,22 +189,48 @@ func (c *memoryController) meet(runs map[string]*run) {
 			continue // not any more
 		}
 		if c.guests[uuid] == nil {
-			c.guests[uuid] = &controlled{guestProcess: r, run: r, uuid: uuid, ran: func() (time.Duration, error) { return usage.Ran(r.PID()) }}
+			c.guests[uuid] = c.newGuest(ctx, uuid, r)
 		}
 		c.guests[uuid].follows = follows
 	}
 }
 
+func (c *memoryController) newGuest(ctx context.Context, uuid string, r *run) *controlled {
+	g := &controlled{guestProcess: r, run: r, uuid: uuid, takes: touched, ran: func() (time.Duration, error) { return usage.Ran(r.PID()) }}
+	if _, accelerator, err := r.Describe(ctx); err == nil && accelerator == "tcg" {
+		g.takes = translated
+	}
+	return g
+}
+
 // lookAtAll brings what is known of guests up to date, of all or of those that call for it, and tells whether there is
 // anything new.
 func (c *memoryController) lookAtAll(ctx context.Context, now time.Time, whole bool) (guests []memory.Guest, news bool) {
+	var due []*controlled
 	for _, g := range c.guests {
-		if whole || g.isAwake() {
-			news = c.look(ctx, g, now, whole) || news
+		if (whole || g.isAwake()) && (g.isToSee(now, whole) || g.needs(now, c.listenAgain()) != nothing) {
+			due = append(due, g)
 		}
 	}
+	news = together(due, func(g *controlled) bool { return c.look(ctx, g, now, whole) })
 	news = c.hear(ctx, now) || news
 	return c.known(now), news
+}
+
+// together does something with guests that each take a while to answer, with all at once: to wait for one after another would
+// wake this process as often. It tells whether any was worth it.
+func together(guests []*controlled, do func(*controlled) bool) bool {
+	var worth atomic.Bool
+	var all sync.WaitGroup
+	for _, g := range guests {
+		all.Go(func() {
+			if do(g) {
+				worth.Store(true)
+			}
+		})
+	}
+	all.Wait()
+	return worth.Load()
 }
 
 // known are the guests that answer, for the decision.
@@ -217,7 +260,7 @@ func (m *Manager) followedRuns() map[string]*run {
 // look sees how a guest stands, and what it says where that may be something new. It tells whether it has come to where
 // it was asked to.
 func (c *memoryController) look(ctx context.Context, g *controlled, now time.Time, whole bool) (settled bool) {
-	if g.moving || whole && now.Sub(g.looked) > g.lookAfter() {
+	if g.isToSee(now, whole) {
 		standing, err := g.Memory(ctx)
 		if g.ended = err != nil; g.ended {
 			return false
@@ -232,13 +275,26 @@ func (c *memoryController) look(ctx context.Context, g *controlled, now time.Tim
 			settled = !g.moving
 		}
 	}
-	switch g.needs(now) {
+	switch g.needs(now, c.listenAgain()) {
 	case toAsk:
 		g.ask(ctx, now)
 	case toListen:
 		g.listen(ctx, now)
 	}
 	return settled
+}
+
+// isToSee tells whether a guest may have another size than is known.
+func (g *controlled) isToSee(now time.Time, whole bool) bool {
+	return g.moving || whole && now.Sub(g.looked) > g.lookAfter()
+}
+
+// listenAgain is how often it is looked what a guest has said that lies still.
+func (c *memoryController) listenAgain() time.Duration {
+	if c.lacks {
+		return listenShort
+	}
+	return listenStill
 }
 
 // lookAfter is for how long it is believed what a guest has.
@@ -296,9 +352,10 @@ func (c *memoryController) watch(ctx context.Context, uuid string, g *controlled
 }
 
 // available is what a guest's programs could still have; negative while it has not said so
-// since its memory was moved last.
+// since its memory was moved last, or may have taken more since.
 func (g *controlled) available(now time.Time) int64 {
-	if g.moving || g.isUnheard() || now.Sub(g.word.spoken) > saidWithin {
+	holds := g.still || now.Sub(g.word.spoken) <= saidWithin
+	if g.moving || g.word.spoken.IsZero() || g.isUnheard() || !holds {
 		return -1
 	}
 	said := g.word.said

@@ -21,7 +21,7 @@ func TestWhatIsToBeLearnt(t *testing.T) {
 	began := time.Unix(1e9, 0)
 	said := word{said: runner.GuestMemory{Updated: began}, spoken: began, heard: began}
 	spare := memory.Defaults.Spare(memory.Guest{Size: 4 << 30, Has: 4 << 30, Available: 2 << 30})
-	calm := controlled{settled: began.Add(-time.Minute), word: said, had: time.Minute, calm: calmFor(spare)}
+	calm := controlled{settled: began.Add(-time.Minute), word: said, had: time.Minute, calm: calmFor(spare, touched)}
 	with := func(change func(*controlled)) controlled {
 		g := calm
 		change(&g)
@@ -36,10 +36,12 @@ func TestWhatIsToBeLearnt(t *testing.T) {
 	}{
 		{"it lies still", calm, time.Second, 10 * time.Millisecond, nothing},
 		{"it could have taken 1.6 GiB", calm, time.Second, 500 * time.Millisecond, toAsk},
-		{"it was not listened to for long", calm, askAgain, 0, toListen},
+		{"it was not listened to for long", calm, listenStill, 0, toListen},
 		{"it was asked just now", calm, 0, time.Second, nothing},
 		{"it has not answered yet", with(func(g *controlled) { g.word.asked = began }), beat, time.Second, nothing},
-		{"it runs short", with(func(g *controlled) { g.calm = calmFor(-1) }), beat, 10 * time.Millisecond, toAsk},
+		{"it runs short", with(func(g *controlled) { g.calm = calmFor(-1, touched) }), beat, 20 * time.Millisecond, toAsk},
+		{"it runs short, and has answered", with(func(g *controlled) { g.calm = calmFor(-1, touched) }), beat, answering, nothing},
+		{"it runs short for a second", with(func(g *controlled) { g.calm = calmFor(-1, touched) }), controlEvery, time.Millisecond, toAsk},
 		{"its memory moves", with(func(g *controlled) { g.moving = true }), time.Second, time.Second, nothing},
 		{"it has not spoken since that was moved", with(func(g *controlled) { g.settled = began }), beat, 0, toAsk},
 		{"it has never spoken, and halts", with(func(g *controlled) { g.word = word{heard: began}; g.calm = 0 }), time.Second, 0, nothing},
@@ -48,13 +50,36 @@ func TestWhatIsToBeLearnt(t *testing.T) {
 	} {
 		g := test.guest
 		g.ran = func() (time.Duration, error) { return time.Minute + test.ran, nil }
-		if got := g.needs(began.Add(test.after)); got != test.want {
+		if got := g.needs(began.Add(test.after), listenStill); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}
 	calm.ran = func() (time.Duration, error) { return 0, errors.New("it has ended") }
-	if calm.needs(began.Add(time.Second)) != toAsk {
+	if calm.needs(began.Add(time.Second), listenStill) != toAsk {
 		t.Error("one whose process cannot be looked at is not asked")
+	}
+}
+
+// TestWhatAGuestSaidHolds as long as it lies still, and else for a while; of one that has said nothing nothing is known.
+func TestWhatAGuestSaidHolds(t *testing.T) {
+	began := time.Unix(1e9, 0)
+	said := word{said: runner.GuestMemory{Updated: began, Available: 1 << 30}, spoken: began, heard: began}
+	for _, test := range []struct {
+		name  string
+		guest controlled
+		after time.Duration
+		want  int64
+	}{
+		{"it has just spoken", controlled{word: said}, time.Second, 1 << 30},
+		{"it has run since", controlled{word: said}, time.Minute, -1},
+		{"it lies still since", controlled{word: said, still: true}, time.Hour, 1 << 30},
+		{"its memory moves", controlled{word: said, still: true, moving: true}, time.Second, -1},
+		{"its memory was moved since", controlled{word: said, still: true, settled: began}, time.Second, -1},
+		{"it has never spoken", controlled{still: true}, time.Second, -1},
+	} {
+		if got := test.guest.available(began.Add(test.after)); got != test.want {
+			t.Errorf("%s: %d is available, want %d", test.name, got, test.want)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package manager
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -12,12 +13,19 @@ import (
 const (
 	// pollEvery is how often QEMU asks guests for their figures by itself.
 	pollEvery = 5 * time.Second
-	// askAgain is how often it is looked what a guest that lies still has said then.
-	askAgain = 5 * time.Second
+	// listenShort is how often it is looked what a guest that lies still has said then while the host runs short, and may want
+	// back what it has let go of; else it is looked listenStill.
+	listenShort = 5 * time.Second
+	listenStill = 30 * time.Second
 	// answersAt is when it is looked whether a guest that was asked has answered: most have. After that it is looked with
 	// each beat, and answersWithin is when it is asked again.
 	answersAt     = 50 * time.Millisecond
 	answersWithin = time.Second
+	// askAgain is how soon a guest is asked again that has hardly run since: its word has the time in whole seconds, and of
+	// one that says the same again within one of them nobody could tell that it has answered. And answering is how long one
+	// may run for that, which is no sign that it takes memory.
+	askAgain  = time.Second - beat/2
+	answering = 10 * time.Millisecond
 	// silentCalm is how long a guest that has never said anything may run without being listened to: halted it runs for the
 	// questions that its process is asked, and would be asked for having answered; while it boots it runs all the time.
 	silentCalm = 100 * time.Millisecond
@@ -25,8 +33,10 @@ const (
 	saidWithin = 10 * time.Second
 	// ratesSpan is the least time that rates are of.
 	ratesSpan = time.Second
-	// touched is how many bytes a processor of a guest's can take in a second at most.
-	touched = 8 << 30
+	// touched is how many bytes a processor of a guest's can take in a second at most, and translated the same of a
+	// translated guest.
+	touched    = 8 << 30
+	translated = 2 << 30
 )
 
 // speaker is a guest whose balloon driver says how its memory stands.
@@ -117,28 +127,33 @@ const (
 	toAsk         // to have it asked
 )
 
-// needs tells what is to be learnt of a guest. One whose processors have not run for long enough since to have taken what it
-// had to spare would say nothing new, and a look at its process costs a tenth of the question.
-func (g *controlled) needs(now time.Time) need {
+// needs tells what is to be learnt of a guest, and again how often it is looked what it has said though it lies still. One whose
+// processors have not run for long enough since to have taken what it had to spare would say nothing new, and a look at its
+// process costs a hundredth of the question.
+func (g *controlled) needs(now time.Time, again time.Duration) need {
+	g.still = !g.hasRun(now)
 	switch {
 	case g.word.isAwaited() || !now.After(g.word.heard):
 		return nothing
 	case g.isUnheard():
 		return toAsk
-	case !g.moving && g.hasRun():
+	case !g.moving && !g.still:
 		return toAsk
-	case now.Sub(g.word.heard) >= askAgain:
+	case now.Sub(g.word.heard) >= again:
 		return toListen
 	}
 	return nothing
 }
 
 // hasRun tells whether a guest has run for long enough to run short.
-func (g *controlled) hasRun() bool {
+func (g *controlled) hasRun(now time.Time) bool {
 	ran, err := g.ran()
 	calm := g.calm
-	if g.word.said.Updated.IsZero() {
+	switch {
+	case g.word.said.Updated.IsZero():
 		calm = silentCalm
+	case now.Sub(g.word.heard) < askAgain:
+		calm = max(calm, answering)
 	}
 	return err != nil || ran-g.had > calm
 }
@@ -164,7 +179,7 @@ func (g *controlled) weighProcess() {
 }
 
 // hear takes in the answers of guests that were asked, and tells whether there were any.
-func (c *memoryController) hear(ctx context.Context, now time.Time) (news bool) {
+func (c *memoryController) hear(ctx context.Context, now time.Time) bool {
 	var asked []*controlled
 	justNow := false
 	for _, g := range c.guests {
@@ -180,32 +195,37 @@ func (c *memoryController) hear(ctx context.Context, now time.Time) (news bool) 
 			return false
 		}
 	}
-	for _, g := range asked {
-		if g.word.answer(ctx, g, now) {
+	return together(asked, func(g *controlled) bool {
+		answered := g.word.answer(ctx, g, now)
+		if answered {
 			g.weigh(now)
-			news = true
 		}
-	}
-	return news
+		return answered
+	})
 }
 
 // hearAll asks those guests that were not asked now, and tells whether any has answered.
 func (c *memoryController) hearAll(ctx context.Context, now time.Time) bool {
+	var silent []*controlled
 	for _, g := range c.guests {
 		if !g.ended && !g.moving && !g.word.isAwaited() && g.word.heard.Before(now) {
-			g.ask(ctx, now)
+			silent = append(silent, g)
 		}
 	}
+	together(silent, func(g *controlled) bool {
+		g.ask(ctx, now)
+		return true
+	})
 	return c.hear(ctx, now)
 }
 
 // weigh tells by what a guest has said when it is to be asked again.
 func (g *controlled) weigh(now time.Time) {
 	guest := g.guest(now)
-	g.calm, g.near = calmFor(memory.Defaults.Spare(guest)), memory.Defaults.IsNear(guest)
+	g.calm, g.near = calmFor(memory.Defaults.Spare(guest), cmp.Or(g.takes, touched)), memory.Defaults.IsNear(guest)
 }
 
-// calmFor is how long a guest must run to take so many bytes.
-func calmFor(spare int64) time.Duration {
-	return time.Duration(float64(max(0, spare)) / touched * float64(time.Second))
+// calmFor is how long a guest must run to take so many bytes, of which its processor takes so many a second.
+func calmFor(spare, takes int64) time.Duration {
+	return time.Duration(float64(max(0, spare)) / float64(takes) * float64(time.Second))
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/cgroup"
 	"github.com/panalvm/panal/internal/inventory"
@@ -102,7 +104,7 @@ func (s *Statistics) History(ctx context.Context, ref string, since time.Time) (
 func (s *Statistics) All(ctx context.Context) (api.StatsList, error) { return s.all(ctx, exactly) }
 
 func (s *Statistics) all(ctx context.Context, how scale) (api.StatsList, error) {
-	list := api.StatsList{Time: time.Now().UTC(), Machines: []api.Stats{}}
+	list := api.StatsList{Time: time.Now().UTC()}
 	host, err := usage.ReadHost()
 	if err != nil {
 		return list, err
@@ -114,17 +116,36 @@ func (s *Statistics) all(ctx context.Context, how scale) (api.StatsList, error) 
 	if host.Pressure >= 0 {
 		list.Host.Pressure = &host.Pressure
 	}
-	for uuid, run := range s.allRuns() {
-		object, err := s.inv.Get(ctx, uuid)
-		if err != nil {
-			continue // it was deleted meanwhile
-		}
-		if stats, err := s.statsOf(ctx, run, object, how); err == nil {
-			list.Machines = append(list.Machines, stats)
-		}
-	}
+	list.Machines = s.statsOfAll(ctx, s.allRuns(), how)
 	slices.SortFunc(list.Machines, func(a, b api.Stats) int { return cmp.Compare(a.Name, b.Name) })
 	return list, nil
+}
+
+// atOnce is how many machines are looked at together: their processes each take a moment to answer.
+const atOnce = 16
+
+// statsOfAll looks at machines that run; those that have ended meanwhile are left out.
+func (s *Statistics) statsOfAll(ctx context.Context, runs map[string]*run, how scale) []api.Stats {
+	var mu sync.Mutex
+	all := []api.Stats{} // guarded by mu
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	for uuid, run := range runs {
+		group.Go(func() error {
+			object, err := s.inv.Get(ctx, uuid)
+			if err != nil {
+				return nil //nolint:nilerr // it was deleted meanwhile
+			}
+			if stats, err := s.statsOf(ctx, run, object, how); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				all = append(all, stats)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return all
 }
 
 // allRuns are the machines that have a process, by their UUIDs.

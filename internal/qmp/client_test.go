@@ -98,6 +98,26 @@ func TestExecute(t *testing.T) {
 	}
 }
 
+// TestExecuteAll: all are sent before anything is answered, and what follows a refusal is carried out, too.
+func TestExecuteAll(t *testing.T) {
+	client, fake := start(t)
+	var got struct{ Running bool }
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.ExecuteAll(t.Context(), qmp.Command{Name: "stop"}, qmp.Command{Name: "nonsense"}, qmp.Command{Name: "query-status", Result: &got})
+	}()
+	first, second, third := fake.receive(), fake.receive(), fake.receive()
+	if first.Execute != "stop" || second.Execute != "nonsense" || third.Execute != "query-status" {
+		t.Errorf("received %+v, %+v, %+v", first, second, third)
+	}
+	fake.reply(first, `"return": {}`)
+	fake.reply(second, `"error": {"class": "CommandNotFound", "desc": "The command nonsense has not been found"}`)
+	fake.reply(third, `"return": {"running": true}`)
+	if err := <-ended; !strings.Contains(fmt.Sprint(err), "nonsense") {
+		t.Errorf("got %v, want the refusal", err)
+	}
+}
+
 func TestRefusal(t *testing.T) {
 	client, fake := start(t)
 	wait := execute(t.Context(), client, "nonsense", nil)

@@ -42,6 +42,34 @@ func (c *Client) Execute(ctx context.Context, command string, arguments, result 
 	return c.wait(ctx, command, sent, result)
 }
 
+// Command is one of those that ExecuteAll runs; its parts are what Execute takes.
+type Command struct {
+	Name      string
+	Arguments any
+	Result    any
+}
+
+// ExecuteAll is Execute for several commands, which QEMU runs in their order, whatever becomes of those before. They are sent
+// together, so that it takes no longer than one. The error is that of the first that failed.
+func (c *Client) ExecuteAll(ctx context.Context, commands ...Command) error {
+	sent := make([]*call, 0, len(commands))
+	var failed error
+	for _, command := range commands {
+		one, err := c.send(ctx, command.Name, command.Arguments, nil)
+		if err != nil {
+			failed = err
+			break
+		}
+		sent = append(sent, one)
+	}
+	for i, one := range sent {
+		if err := c.wait(ctx, commands[i].Name, one, commands[i].Result); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
 // ExecuteWithFile is Execute with a file that goes along, for the commands
 // that take one (getfd, add-fd, …). QEMU gets a duplicate: the caller keeps
 // and closes file.

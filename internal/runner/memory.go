@@ -39,21 +39,26 @@ const balloonPath = "/machine/peripheral/" + qemu.BalloonDevice
 
 // PollGuestMemory has the guest asked for its figures so often; at most once a second.
 func (s *Session) PollGuestMemory(ctx context.Context, every time.Duration) error {
-	return s.setProperty(ctx, balloonPath, "guest-stats-polling-interval", int64(max(time.Second, every)/time.Second))
+	return s.setProperty(ctx, balloonPath, "guest-stats-polling-interval", seconds(every))
 }
 
 // AskGuestMemory has the guest asked for its figures now, and so often from then on; at most once a second. It does not
 // wait for the answer: GuestMemory has it, once the guest has given it.
 func (s *Session) AskGuestMemory(ctx context.Context, every time.Duration) error {
 	// QEMU asks at once when it begins to ask, and not when it is only to ask more often.
-	if err := s.setProperty(ctx, balloonPath, "guest-stats-polling-interval", 0); err != nil {
-		return err
-	}
-	return s.PollGuestMemory(context.WithoutCancel(ctx), every)
+	const interval = "guest-stats-polling-interval"
+	return s.monitor.ExecuteAll(ctx, toSet(balloonPath, interval, 0), toSet(balloonPath, interval, seconds(every)))
+}
+
+// seconds are whole ones, at least one.
+func seconds(every time.Duration) int64 { return int64(max(time.Second, every) / time.Second) }
+
+func toSet(path, property string, value any) qmp.Command {
+	return qmp.Command{Name: "qom-set", Arguments: map[string]any{"path": path, "property": property, "value": value}}
 }
 
 func (s *Session) setProperty(ctx context.Context, path, property string, value any) error {
-	return s.monitor.Execute(ctx, "qom-set", map[string]any{"path": path, "property": property, "value": value}, nil)
+	return s.monitor.ExecuteAll(ctx, toSet(path, property, value))
 }
 
 // unsaid is what the driver gives for a figure that it does not know.
@@ -91,17 +96,16 @@ func (s *Session) Memory(ctx context.Context) (Memory, error) {
 	if err != nil {
 		return now, err
 	}
-	if now.Pluggable > 0 {
-		_, now.Plugged, err = s.memorySize(ctx)
-	}
-	if err != nil {
-		return now, err
-	}
+	var size memorySize
 	var balloon struct {
 		Actual int64 `json:"actual"` // what the balloon leaves of the base
 	}
-	err = s.monitor.Execute(ctx, "query-balloon", nil, &balloon)
-	now.Ballooned = now.Base - balloon.Actual
+	queries := []qmp.Command{{Name: "query-balloon", Result: &balloon}}
+	if now.Pluggable > 0 {
+		queries = append(queries, size.query())
+	}
+	err = s.monitor.ExecuteAll(ctx, queries...)
+	now.Plugged, now.Ballooned = size.Plugged, now.Base-balloon.Actual
 	return now, err
 }
 
@@ -110,26 +114,26 @@ func (s *Session) bornWith(ctx context.Context) (Memory, error) {
 	if known := s.born.Load(); known != nil {
 		return *known, nil
 	}
-	base, _, err := s.memorySize(ctx)
-	if err != nil {
+	var size memorySize
+	if err := s.monitor.ExecuteAll(ctx, size.query()); err != nil {
 		return Memory{}, err
 	}
 	pluggable, err := s.memoryDevice(ctx)
 	if err != nil {
 		return Memory{}, err
 	}
-	s.born.Store(&Memory{Base: base, Pluggable: pluggable})
-	return Memory{Base: base, Pluggable: pluggable}, nil
+	s.born.Store(&Memory{Base: size.Base, Pluggable: pluggable})
+	return Memory{Base: size.Base, Pluggable: pluggable}, nil
 }
 
 // memorySize is what the guest booted with, and what it has plugged in.
-func (s *Session) memorySize(ctx context.Context) (base, plugged int64, err error) {
-	var size struct {
-		Base    int64 `json:"base-memory"`
-		Plugged int64 `json:"plugged-memory"`
-	}
-	err = s.monitor.Execute(ctx, "query-memory-size-summary", nil, &size)
-	return size.Base, size.Plugged, err
+type memorySize struct {
+	Base    int64 `json:"base-memory"`
+	Plugged int64 `json:"plugged-memory"`
+}
+
+func (m *memorySize) query() qmp.Command {
+	return qmp.Command{Name: "query-memory-size-summary", Result: m}
 }
 
 // memoryDevice is how much can be plugged in; 0 without a device for it.
