@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,6 +55,9 @@ func accesses(dir folder.Folder, spec api.Spec) []access {
 // name a file differently. Who calls holds [Manager.starts].
 func (m *Manager) mayUse(ctx context.Context, object inventory.Object) error {
 	spec := object.Value.Spec
+	if err := m.nobodyStandsOn(ctx, object); err != nil {
+		return fmt.Errorf("start %s: %w", spec.Name, err)
+	}
 	for _, mine := range accesses(m.folderOf(object), spec) {
 		if held := heldOn(object.Value.Machine, mine.path); mine.write && held != "" {
 			return problem.New(api.KindRefused, "make a copy of the image, or delete the snapshot",
@@ -75,6 +80,65 @@ func (m *Manager) mayUse(ctx context.Context, object inventory.Object) error {
 		}
 	}
 	return nil
+}
+
+// nobodyStandsOn checks that no image that a machine writes where it lies is a file of those that others stand on: below the
+// image that they name, or one that they know by another name (a link). The marks of what they stand on
+// list all files.
+func (m *Manager) nobodyStandsOn(ctx context.Context, object inventory.Object) error {
+	written := attachedFiles(object.Value.Spec)
+	if len(written) == 0 {
+		return nil
+	}
+	others, _, err := m.inv.All(ctx)
+	if err != nil && !errors.Is(err, state.ErrUndecodable) {
+		return err
+	}
+	for _, other := range others {
+		if other.Key == object.Key {
+			continue
+		}
+		for path, file := range written {
+			if standsOnFile(other.Value, path, file) {
+				return mustNotChange(path, other.Value.Spec.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// attachedFiles are the files that a machine writes where they lie, by their paths. One that is not there is no file.
+func attachedFiles(spec api.Spec) map[string]fs.FileInfo {
+	files := map[string]fs.FileInfo{}
+	for _, drive := range spec.Drives {
+		if !machine.WritesSource(drive) || machine.IsRemote(drive.Source) {
+			continue
+		}
+		if info, err := os.Stat(drive.Source); err == nil && info.Mode().IsRegular() {
+			files[drive.Source] = info
+		}
+	}
+	return files
+}
+
+// standsOnFile tells whether a file is one of those that a machine stands on.
+func standsOnFile(record inventory.Record, path string, file fs.FileInfo) bool {
+	for _, mark := range record.Bases {
+		for _, base := range mark.Files {
+			if base.Path == path {
+				return true
+			}
+			if info, err := os.Stat(base.Path); err == nil && os.SameFile(info, file) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func mustNotChange(path, name string) error {
+	return problem.New(api.KindRefused, "make a copy of the image, or a full clone of the machine that stands on it",
+		"the image %s must not change: machine %s stands on it", path, name)
 }
 
 // unwritten checks that no other machine writes, now, an image that a machine without a process has attached: what is to be
@@ -119,8 +183,7 @@ func (m *Manager) compatible(ctx context.Context, mine access, uuid string) erro
 			continue
 		}
 		if mine.write && theirs.base {
-			return problem.New(api.KindRefused, "make a copy of the image, or a full clone of the machine that stands on it",
-				"the image %s must not change: machine %s stands on it", mine.path, other.Value.Spec.Name)
+			return mustNotChange(mine.path, other.Value.Spec.Name)
 		}
 		if status.State != api.StateOff {
 			return problem.New(api.KindBusy, "power the other one off first; several may run only with writeMode shareable",
