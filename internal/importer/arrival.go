@@ -102,6 +102,9 @@ func (a *Arrival) open(r io.Reader) error {
 	a.closers = append(a.closers, in)
 	plain := bufio.NewReaderSize(in, 64<<10)
 	head, err := plain.Peek(512)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("it is compressed, and cut short: %w", err)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

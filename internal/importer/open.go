@@ -89,6 +89,8 @@ func explain(path string, err error) error {
 		help = "let the daemon's user read it"
 	case errors.Is(err, ova.ErrCutShort):
 		help = "get it again: it is no archive, or not all of one"
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		help = "get the whole of it"
 	}
 	return problem.New(api.KindUnreadable, help, "import %s: %s", path, strings.TrimPrefix(err.Error(), filepath.Base(path)+": "))
 }

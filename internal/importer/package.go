@@ -52,6 +52,8 @@ type Integrity struct {
 	Text     string   // in words, for the user
 	Trusted  bool     // it is signed by one whom an authority vouches for
 	Findings []string // what is not as it should be, and no reason to refuse
+
+	unlisted []string // files that the manifest does not mention
 }
 
 // noManifest is what is known of a package without one.
@@ -193,13 +195,19 @@ func integrity(r *ova.Report) Integrity {
 		out.Text = fmt.Sprintf("%d files are what the manifest says; %s", len(r.Verified), signed(r.Signer))
 		out.Trusted = r.Signer.Distrust == nil
 	}
-	for _, name := range r.Unlisted {
-		out.Findings = append(out.Findings, fmt.Sprintf("the manifest does not mention %s", name))
-	}
+	out.unmentioned(r.Unlisted)
 	for _, f := range r.Findings {
 		out.Findings = append(out.Findings, f.String())
 	}
 	return out
+}
+
+// unmentioned notes the files that the manifest does not mention.
+func (i *Integrity) unmentioned(names []string) {
+	for _, name := range names {
+		i.unlisted = append(i.unlisted, path.Clean(name))
+		i.Findings = append(i.Findings, fmt.Sprintf("the manifest does not mention %s", name))
+	}
 }
 
 // verifyFolder checks the files of a folder against the manifest beside the
@@ -227,9 +235,7 @@ func (s *Source) verifyFolder(ctx context.Context, t Trust) (Integrity, error) {
 	}
 	out := Integrity{Text: fmt.Sprintf("%d files are what the manifest says; it is not signed", len(parsed.Digests))}
 	unlisted := s.unlisted(parsed)
-	for _, name := range unlisted {
-		out.Findings = append(out.Findings, fmt.Sprintf("the manifest does not mention %s", name))
-	}
+	out.unmentioned(unlisted)
 	certificate, err := s.small(stem + ".cert")
 	if errors.Is(err, os.ErrNotExist) {
 		return out, nil

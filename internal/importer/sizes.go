@@ -2,6 +2,8 @@ package importer
 
 import (
 	"fmt"
+	"path"
+	"slices"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/problem"
@@ -28,10 +30,11 @@ func (m misfit) String() string {
 	return fmt.Sprintf("%s has %d bytes, and the description says %d", m.name, m.has, m.says)
 }
 
-// judge refuses files that end too early, where no manifest says that they are whole.
+// judge refuses files that end too early, where no manifest says that they are whole, or one that does not mention them.
 func judge(label string, misfits []misfit, known Integrity) error {
 	for _, m := range misfits {
-		if m.has < m.says && known.Text == noManifest {
+		vouched := known.Text != noManifest && !slices.Contains(known.unlisted, path.Clean(m.name))
+		if m.has < m.says && !vouched {
 			return problem.New(api.KindUnreadable, "get the whole of it, or correct ovf:size in the description", "import %s: %s: it may have been cut off", label, m)
 		}
 	}

@@ -18,18 +18,22 @@ func TestAFileThatWasCutOffIsRefused(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		more     int
-		manifest bool
+		manifest string // the files that it mentions besides the descriptor; "none" if there is none
 		refused  string
 	}{
-		"as said":                 {0, false, ""},
-		"shorter":                 {512, false, "d.img has 65536 bytes, and the description says 66048"},
-		"shorter, and the digest": {512, true, ""},
-		"longer":                  {-512, false, ""},
+		"as said":                 {0, "none", ""},
+		"shorter":                 {512, "none", "d.img has 65536 bytes, and the description says 66048"},
+		"shorter, and the digest": {512, "d.img", ""},
+		"shorter, without one":    {512, "", "d.img has 65536 bytes, and the description says 66048"},
+		"longer":                  {-512, "none", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pairs := []string{"a.ovf", sized(c.more)}
-			if c.manifest {
+			switch c.manifest {
+			case "d.img":
 				pairs = append(pairs, "a.mf", digest("a.ovf", sized(c.more))+digest("d.img", content))
+			case "":
+				pairs = append(pairs, "a.mf", digest("a.ovf", sized(c.more)))
 			}
 			pairs = append(pairs, "d.img", content)
 			packed := archive(t, pairs...)

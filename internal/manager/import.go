@@ -150,8 +150,12 @@ func (m *Manager) carryAll(ctx context.Context, r *task.Run, job *importJob) ([]
 		for _, note := range planned.notes {
 			r.Warn(planned.record.Spec.Name + ": " + note)
 		}
+		told := len(planned.notes)
 		if err := m.carryMachine(ctx, job, planned, progress); err != nil {
 			return nil, fmt.Errorf("machine %s: %w", planned.record.Spec.Name, err)
+		}
+		for _, note := range planned.notes[told:] {
+			r.Warn(planned.record.Spec.Name + ": " + note)
 		}
 		create, err := m.inv.CreateOps(planned.record)
 		if err != nil {
@@ -227,14 +231,20 @@ func (m *Manager) carryDrive(ctx context.Context, job *importJob, planned *plann
 	if err != nil {
 		return err
 	}
+	var size int64
 	if kept != "" {
-		return m.carryKept(ctx, job, drive, content, kept, staging.Path(drive.File), progress(drive.Name))
+		size, err = m.carryKept(ctx, job, drive, content, kept, staging.Path(drive.File), progress(drive.Name))
+	} else {
+		size, err = copyContent(ctx, job, drive, content, staging.Path(drive.File), progress(drive.Name))
 	}
-	return copyContent(ctx, job, drive, content, staging.Path(drive.File), progress(drive.Name))
+	if err == nil && drive.Kind == api.Disk {
+		planned.settle(drive, content, size)
+	}
+	return err
 }
 
-// copyContent makes a drive's image of its content.
-func copyContent(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, path string, report func(done, total int64)) error {
+// copyContent makes a drive's image of its content, and returns how large that was.
+func copyContent(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, path string, report func(done, total int64)) (int64, error) {
 	return copyImage(ctx, job, content, path, func(img disk.Image) error {
 		if drive.Kind == api.Disk {
 			return media.CreateCopy(ctx, path, img, int64(drive.Size), nil, report)
@@ -243,16 +253,17 @@ func copyContent(ctx context.Context, job *importJob, drive *api.Drive, content 
 	})
 }
 
-// copyImage opens a content that goes to a path, for what copies it there.
-func copyImage(ctx context.Context, job *importJob, content appliance.Disk, path string, how func(disk.Image) error) error {
+// copyImage opens a content that goes to a path, for what copies it there, and returns how large it was.
+func copyImage(ctx context.Context, job *importJob, content appliance.Disk, path string, how func(disk.Image) error) (int64, error) {
 	img, err := job.source.Image(ctx, content, filepath.Dir(path))
 	if err != nil {
-		return err
+		return 0, err
 	}
+	size := img.Size()
 	if err = how(img); err == nil {
 		err = job.source.Whole(img)
 	}
-	return errors.Join(media.Damaged("its disk "+content.File, err), img.Close())
+	return size, errors.Join(media.Damaged("its disk "+content.File, err), img.Close())
 }
 
 // nameImage gives a drive the file that its content is copied into.

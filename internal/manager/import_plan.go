@@ -327,6 +327,20 @@ func (p *plannedMachine) reconcile(drive *api.Drive, d appliance.Disk, inPlace b
 	}
 }
 
+// settle is reconcile of a disk whose size shows only when its content has been read: of what is compressed, cut into
+// parts, or comes from elsewhere. What was told of it is not told again.
+func (p *plannedMachine) settle(drive *api.Drive, d appliance.Disk, size int64) {
+	if size == 0 {
+		return
+	}
+	told := slices.Clone(p.notes)
+	drive.Size = api.Size((size + 511) &^ 511)
+	p.reconcile(drive, d, false)
+	if n := len(p.notes); n > len(told) && slices.Contains(told, p.notes[n-1]) {
+		p.notes = told
+	}
+}
+
 // connect connects adapters as the user wants: what the description called its
 // networks is not known here.
 func (job *importJob) connect(spec *api.Spec, networks map[string]string) {

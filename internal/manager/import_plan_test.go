@@ -35,3 +35,28 @@ func TestSizesOfDescriptionAndFile(t *testing.T) {
 		})
 	}
 }
+
+// How large a disk is that is compressed, or cut into parts, shows when it is read; it is told then, and once.
+func TestSizesThatShowWhenADiskIsRead(t *testing.T) {
+	const described = 8 << 20
+	for name, c := range map[string]struct {
+		read int64
+		size api.Size
+		note string
+	}{
+		"the same": {described, described, ""},
+		"shorter":  {described / 2, described, "disk disk0: its file holds 4194304 bytes, and the description says 8388608; the rest is zeros"},
+		"longer":   {described * 2, described * 2, "disk disk0: it has the 16777216 bytes of its file, and not the 8388608 of the description"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var planned plannedMachine
+			drive := api.Drive{Kind: api.Disk, Size: described}
+			for range 2 {
+				planned.settle(&drive, appliance.Disk{Drive: "disk0", File: "d", Size: described}, c.read)
+			}
+			if notes := strings.Join(planned.notes, "\n"); drive.Size != c.size || notes != c.note {
+				t.Errorf("%d bytes, %q", drive.Size, notes)
+			}
+		})
+	}
+}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/disk"
+	"github.com/panalvm/panal/disk/formats"
+	"github.com/panalvm/panal/disk/hostfs"
 	"github.com/panalvm/panal/internal/appliance"
 	"github.com/panalvm/panal/internal/fault"
 	"github.com/panalvm/panal/internal/folder"
@@ -173,7 +175,7 @@ func (job *importJob) keptName(planned *plannedMachine, drive *api.Drive) (strin
 	for &job.machines[number] != planned {
 		number++
 	}
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s %d", stamp, number, drive.Name, drive.Kind, drive.Size))
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d %s %s %d", stamp, number, drive.Name, drive.Kind, content.Size))
 	extension := ".qcow2"
 	if drive.Kind != api.Disk {
 		extension = ".raw"
@@ -182,31 +184,50 @@ func (job *importJob) keptName(planned *plannedMachine, drive *api.Drive) (strin
 }
 
 // carryKept gives a drive the disk that is kept, which is made if it is not
-// there.
-func (m *Manager) carryKept(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, name, path string, report func(done, total int64)) error {
+// there. It returns how large the content was, or the kept disk is.
+func (m *Manager) carryKept(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, name, path string, report func(done, total int64)) (int64, error) {
 	kept := job.kept.Path(folder.Disks, name)
-	if _, err := os.Lstat(kept); isNotExist(err) {
-		if err := copyKept(ctx, job, drive, content, kept+begunKept, report); err != nil {
-			return err
-		}
-		if err := job.kept.Rename(folder.Disks, name+begunKept, name); err != nil {
-			return err
-		}
-		if err := fault.At(ctx, "import.drive-kept"); err != nil {
-			return err
-		}
-	} else if err != nil {
-		return err
+	size, err := m.makeKept(ctx, job, drive, content, name, report)
+	if err != nil {
+		return 0, err
 	}
-	report(int64(drive.Size), int64(drive.Size))
+	report(size, size)
 	if err := os.Link(kept, path); err != nil {
-		return os.Rename(kept, path) // not every file system has links
+		return size, os.Rename(kept, path) // not every file system has links
 	}
-	return nil
+	return size, nil
+}
+
+// makeKept makes a disk that is kept, if it is not there.
+func (m *Manager) makeKept(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, name string, report func(done, total int64)) (int64, error) {
+	kept := job.kept.Path(folder.Disks, name)
+	switch _, err := os.Lstat(kept); {
+	case err == nil:
+		return sizeOfKept(kept, drive.Format)
+	case !isNotExist(err):
+		return 0, err
+	}
+	size, err := copyKept(ctx, job, drive, content, kept+begunKept, report)
+	if err != nil {
+		return 0, err
+	}
+	if err := job.kept.Rename(folder.Disks, name+begunKept, name); err != nil {
+		return 0, err
+	}
+	return size, fault.At(ctx, "import.drive-kept")
+}
+
+// sizeOfKept is how large a disk is that an earlier import has made.
+func sizeOfKept(path, format string) (int64, error) {
+	img, err := disk.Open(path, disk.Options{FS: hostfs.Everywhere(), Formats: formats.All(), Format: format})
+	if err != nil {
+		return 0, err
+	}
+	return img.Size(), img.Close()
 }
 
 // copyKept is copyContent that goes on with what an earlier one has left of a disk. Others' content is small.
-func copyKept(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, path string, report func(done, total int64)) error {
+func copyKept(ctx context.Context, job *importJob, drive *api.Drive, content appliance.Disk, path string, report func(done, total int64)) (int64, error) {
 	return copyImage(ctx, job, content, path, func(img disk.Image) error {
 		if drive.Kind != api.Disk {
 			return media.CreateRawCopy(ctx, path, img, report)

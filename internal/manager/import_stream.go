@@ -198,8 +198,7 @@ func (m *Manager) receive(ctx context.Context, r *task.Run, job *importJob, cont
 	for _, t := range takers {
 		if t.drive.Kind == api.Disk {
 			d := t.planned.content[t.drive.Name]
-			t.drive.Size = api.Size(size)
-			t.planned.reconcile(t.drive, d, false)
+			t.planned.settle(t.drive, d, size)
 		}
 		t.planned.carried[t.drive.Name] = true
 		if t != first {
