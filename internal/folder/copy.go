@@ -10,7 +10,7 @@ import (
 
 // CopyFiles copies the files of a directory, and those of the directories in it,
 // into another one, durably. Links and what is no file are left out: a folder can
-// come from anywhere. A directory that is not there holds nothing.
+// come from anywhere. A directory that is not there holds nothing, and nothing is made above the one that is copied to.
 func CopyFiles(from, to string) error {
 	root, err := os.OpenRoot(from)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -26,7 +26,10 @@ func CopyFiles(from, to string) error {
 		case err != nil:
 			return err
 		case entry.IsDir():
-			return os.MkdirAll(target, 0o700)
+			if err := os.Mkdir(target, 0o700); !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			return nil
 		case !entry.Type().IsRegular():
 			return nil
 		}

@@ -59,7 +59,7 @@ func (m *Manager) tryClone(ctx context.Context, ref string, request api.CloneReq
 	}
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.clone(ctx, r, job); err != nil {
-			return fmt.Errorf("clone %s: %w", job.original.Value.Spec.Name, err)
+			return fmt.Errorf("clone %s: %w", job.original.Value.Spec.Name, m.orAway(ctx, job.records[0].Folder, err))
 		}
 		return nil
 	})
@@ -245,7 +245,7 @@ func (m *Manager) makeClones(ctx context.Context, r *task.Run, job *cloneJob) er
 func (m *Manager) introduce(ctx context.Context, r *task.Run, job *cloneJob) error {
 	var ops []state.Op
 	for i := range job.records {
-		if err := m.place(job.records[i]); err != nil {
+		if err := m.place(ctx, job.records[i]); err != nil {
 			return err
 		}
 		create, err := m.inv.CreateOps(job.records[i])

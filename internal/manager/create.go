@@ -48,7 +48,7 @@ func (m *Manager) Create(ctx context.Context, request api.CreateRequest) (api.Ta
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.create(ctx, r, record); err != nil {
 			m.keys.forget(spec.UUID)
-			return fmt.Errorf("create %s: %w", spec.Name, err)
+			return fmt.Errorf("create %s: %w", spec.Name, m.orAway(ctx, string(dir), err))
 		}
 		return nil
 	})
@@ -190,7 +190,7 @@ func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Reco
 	if err := fault.At(ctx, "create.spec-written"); err != nil {
 		return err
 	}
-	if err := m.place(record); err != nil {
+	if err := m.place(ctx, record); err != nil {
 		return err
 	}
 	if err := fault.At(ctx, "create.in-place"); err != nil {
@@ -210,8 +210,15 @@ func (m *Manager) create(ctx context.Context, r *task.Run, record inventory.Reco
 }
 
 // place moves a finished machine's folder to where it belongs.
-func (m *Manager) place(record inventory.Record) error {
-	err := stagingOf(&record).MoveTo(folder.Folder(record.Folder))
+func (m *Manager) place(ctx context.Context, record inventory.Record) error {
+	made := stagingOf(&record)
+	if err := m.poolThere(ctx, made); err != nil {
+		return err
+	}
+	if err := allMade(made, record); err != nil {
+		return err
+	}
+	err := made.MoveTo(folder.Folder(record.Folder))
 	if errors.Is(err, fs.ErrExist) {
 		return problem.New(api.KindExists, "choose another name", "there is a machine or a folder of that name already")
 	}
@@ -238,14 +245,14 @@ type made struct {
 // unmake undoes create: it removes the folder at either place. At the final
 // one only if it holds this very machine, because the place may have been
 // somebody else's all along.
-func (m *Manager) unmake(step made) error {
+func (m *Manager) unmake(ctx context.Context, step made) error {
 	final := folder.Folder(step.Folder)
 	if doc, _, err := final.Read(); err == nil && doc.Spec.UUID == step.UUID {
 		if err := final.Remove(); err != nil {
 			return err
 		}
 	}
-	return staging(step.UUID, step.Folder).Remove()
+	return m.removeStaging(ctx, step.UUID, step.Folder)
 }
 
 // documentOf is the machine.json of a record.

@@ -39,6 +39,10 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 		return api.Task{}, err
 	}
 	if !request.KeepFiles {
+		if err := m.poolThere(ctx, m.folderOf(object)); err != nil {
+			return api.Task{}, problem.New(problem.Of(err).Kind, "mount its file system, or forget the machine with --keep-files",
+				"delete %s: its files are not there: %s", object.Value.Spec.Name, problem.Of(err).Detail)
+		}
 		if err := m.unneeded(ctx, "delete", object); err != nil {
 			return api.Task{}, err
 		}

@@ -62,7 +62,7 @@ func (m *Manager) beginImport(ctx context.Context, job *importJob) (api.Task, er
 	begun, err := m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		defer job.close()
 		if err := m.carryIn(ctx, r, job); err != nil {
-			return job.goOn(job.explain(err))
+			return job.goOn(job.explain(m.orAway(ctx, job.machines[0].record.Folder, err)))
 		}
 		return nil
 	})
@@ -109,7 +109,7 @@ func (m *Manager) carryIn(ctx context.Context, r *task.Run, job *importJob) erro
 		r.Warn(finding)
 	}
 	for i := range job.machines {
-		if err := m.place(job.machines[i].record); err != nil {
+		if err := m.place(ctx, job.machines[i].record); err != nil {
 			return err
 		}
 		if err := fault.At(ctx, "import.in-place"); err != nil {

@@ -57,7 +57,7 @@ func (m *Manager) tryMove(ctx context.Context, ref string, request api.MoveReque
 	order.Journal = append(order.Journal, task.NewUndo("unmove", step))
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.move(ctx, r, step); err != nil {
-			return fmt.Errorf("move %s: %w", name, err)
+			return fmt.Errorf("move %s: %w", name, m.orAway(ctx, string(to), err))
 		}
 		return nil
 	})
@@ -133,6 +133,9 @@ func (m *Manager) moveCopied(ctx context.Context, r *task.Run, step movedFolder)
 	if err := fault.At(ctx, "move.copied"); err != nil {
 		return err
 	}
+	if err := m.poolThere(ctx, staging); err != nil {
+		return err
+	}
 	if err := staging.MoveTo(folder.Folder(step.To)); err != nil {
 		return err
 	}
@@ -171,12 +174,12 @@ func (m *Manager) endMove(ctx context.Context, r *task.Run, step movedFolder, co
 
 // unmove undoes move: the folder goes back to where it was, and what was copied
 // is removed.
-func (m *Manager) unmove(step movedFolder) error {
+func (m *Manager) unmove(ctx context.Context, step movedFolder) error {
 	from, to := folder.Folder(step.From), folder.Folder(step.To)
 	if err := trashFolder(from, step.UUID).MoveTo(from); err != nil && !isNotExist(err) {
 		return err
 	}
-	if err := comingFolder(step).Remove(); err != nil {
+	if err := m.removeStaging(ctx, step.UUID, step.To); err != nil {
 		return err
 	}
 	doc, _, err := to.Read()

@@ -117,6 +117,7 @@ func (p *Pools) directory(ctx context.Context, name string) (string, error) {
 	if err := usable(name, object.Value); err != nil {
 		return "", fmt.Errorf("pool %s: %w", name, err)
 	}
+	p.m.emptyReturned(ctx, object.Value.Path)
 	return object.Value.Path, nil
 }
 

@@ -31,12 +31,12 @@ func (m *Manager) undoers() map[string]task.Undoer {
 			}
 			return m.settleOps(ctx, step.UUID)
 		},
-		"unmake":          undoer(func(_ context.Context, step made) error { return m.unmake(step) }),
+		"unmake":          undoer(m.unmake),
 		"move-back":       undoer(func(_ context.Context, step movedImage) error { return m.moveBack(step) }),
 		"unmake-medium":   undoer(func(_ context.Context, step madeImage) error { return m.unmakeMedium(step) }),
 		"unmove-medium":   undoer(m.unmoveMedium),
 		"unmirror-medium": undoer(m.unmirrorMedium),
-		"unmove":          undoer(func(_ context.Context, step movedFolder) error { return m.unmove(step) }),
+		"unmove":          undoer(m.unmove),
 		"unrelocate":      undoer(m.unrelocate),
 		"undelete":        undoer(func(_ context.Context, step made) error { return m.undelete(step) }),
 		"unsave":          undoer(m.unsave),

@@ -74,7 +74,7 @@ func (m *Manager) relocate(ctx context.Context, object inventory.Object, to fold
 	order.Journal = append(order.Journal, task.NewUndo("unrelocate", step))
 	return m.tasks.Begin(ctx, order, func(ctx context.Context, r *task.Run) error {
 		if err := m.relocateTo(ctx, r, step, keys); err != nil {
-			return fmt.Errorf("move %s: %w", name, err)
+			return fmt.Errorf("move %s: %w", name, m.orAway(ctx, step.To, err))
 		}
 		return nil
 	})
@@ -226,7 +226,7 @@ func (m *Manager) unrelocate(ctx context.Context, step relocated) error {
 	case object.Value.Folder == step.To:
 		return nil
 	case step.Far:
-		err = m.removeCopied(step)
+		err = m.removeCopied(ctx, step)
 	default:
 		if _, missing := os.Lstat(step.From); isNotExist(missing) {
 			err = to.MoveTo(from)
@@ -241,10 +241,11 @@ func (m *Manager) unrelocate(ctx context.Context, step relocated) error {
 	return m.unsave(ctx, unsaved{UUID: step.UUID, Folder: step.From, Paused: step.Paused})
 }
 
-// removeCopied removes what was copied to where a machine was to go.
-func (m *Manager) removeCopied(step relocated) error {
-	if err := comingFolder(step.movedFolder).Remove(); err != nil {
-		return err
+// removeCopied removes what was copied to where a machine was to go. The guest, which stands still, does not wait for a pool
+// that is away.
+func (m *Manager) removeCopied(ctx context.Context, step relocated) error {
+	if err := m.removeStaging(ctx, step.UUID, step.To); err != nil {
+		m.log.Warn("what was copied could not be removed", "error", err)
 	}
 	to := folder.Folder(step.To)
 	if doc, _, err := to.Read(); err != nil || doc.Spec.UUID != step.UUID {

@@ -53,6 +53,9 @@ func (m *Manager) copyAway(ctx context.Context, r *task.Run, step relocated, run
 	if err := m.copyRest(ctx, r, step, run); err != nil {
 		return stood, because(ctx, err)
 	}
+	if err := m.poolThere(ctx, staging); err != nil {
+		return stood, err
+	}
 	return stood, staging.MoveTo(folder.Folder(step.To))
 }
 

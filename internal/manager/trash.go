@@ -29,8 +29,11 @@ func (m *Manager) discardOp(uuid string, dir folder.Folder) (state.Op, error) {
 	return state.Put(op.Key, op.Value), err
 }
 
-// empty removes a folder that is noted, and then the note.
+// empty removes a folder that is noted, and then the note, if its pool is there.
 func (m *Manager) empty(ctx context.Context, uuid string, dir folder.Folder) error {
+	if err := m.poolThere(ctx, dir); err != nil {
+		return err
+	}
 	if err := dir.Remove(); err != nil {
 		return err
 	}
