@@ -95,6 +95,9 @@ func (m *Manager) unedited(object inventory.Object) error {
 	}
 	const help = "`panal register DIR` takes the change in, `panal register --discard DIR` writes the file again"
 	if err != nil {
+		if away := m.poolThere(m.base, dir); away != nil {
+			return fmt.Errorf("machine %s: %w", record.Spec.Name, away)
+		}
 		return problem.New(api.KindEdited, help, "machine %s: %s", record.Spec.Name, err)
 	}
 	return problem.New(api.KindEdited, help, "machine %s: %s was changed by hand", record.Spec.Name, dir.Path(folder.SpecFile))
