@@ -15,11 +15,15 @@ const syncEvery = 128 << 20
 
 // DrawLayer makes an image of a machine's folder that reads as from does, above the image on,
 // another one of the folder that reads as below does, and holds no more than in what the two differ; with on
-// "" and below nil it stands on nothing. Where from stands on below, only what lies between is read.
+// "" and below nil it stands on nothing. Where from stands on below, only what lies between is read. It also stands on
+// nothing where below is larger: that is another disk, and a guest must not find that one's length.
 //
 // Broken off by an error, a kill or a power cut, it may be there in part. Doing it again completes it, and
 // does not read again what an earlier call has made durable; from and below must be as they were.
 func DrawLayer(ctx context.Context, folder, file, on string, from, below *Foreign, report func(done, total int64)) (err error) {
+	if below = standable(from, below); below == nil {
+		on = ""
+	}
 	if err := makeLayer(folder, file, on, from.Size()); err != nil {
 		return err
 	}
@@ -45,6 +49,14 @@ func DrawLayer(ctx context.Context, folder, file, on string, from, below *Foreig
 		}
 	}
 	return syncImage(to)
+}
+
+// standable is below, unless it is larger than from.
+func standable(from, below *Foreign) *Foreign {
+	if below != nil && below.Size() > from.Size() {
+		return nil
+	}
+	return below
 }
 
 // PartOf is the name that an image which DrawLayer makes has until it can be opened.
@@ -118,6 +130,9 @@ func (d *drawing) step(ctx context.Context, off, n int64) error {
 
 // wanted tells whether a piece may hold something that is not drawn in yet.
 func (d *drawing) wanted(ctx context.Context, off, n int64) (bool, error) {
+	if d.below != nil && off+n > d.below.Size() { // growing made that zeros, drawn in or not
+		return true, nil
+	}
 	if missing, err := anyIn(ctx, d.to, off, n, disk.Unallocated); err != nil || !missing {
 		return false, err
 	}
@@ -146,7 +161,7 @@ func anyIn(ctx context.Context, img disk.Image, off, n int64, state disk.State) 
 // ToDrawLayer is how many bytes of room DrawLayer takes at most.
 func ToDrawLayer(ctx context.Context, from, below *Foreign) (int64, error) {
 	images := []disk.Image{flat{from.Image}}
-	if below != nil {
+	if below = standable(from, below); below != nil {
 		if above, known := from.above(below); known {
 			images = above
 		}

@@ -3,6 +3,7 @@ package media
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -192,6 +193,76 @@ func (c chain) between(from, below string, do func(from, below *Foreign) error) 
 	}
 	defer lower.Close() //nolint:errcheck // likewise
 	return do(upper, lower)
+}
+
+// TestDrawLayerOfAnotherSize draws images in above ones that are longer or shorter, and stand below them or have nothing
+// to do with them: a disk that grew, or another one that a snapshot has by the same name. What is drawn in has their
+// content, and their size, also when it is done again.
+func TestDrawLayerOfAnotherSize(t *testing.T) {
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		below, size int64
+		chained     bool
+	}{
+		"longer": {3 * mib, 8*mib + 512, false}, "grown": {3 * mib, 8*mib + 512, true},
+		"shorter": {8 * mib, 3 * mib, false}, "as long": {8 * mib, 8 * mib, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := chain{t.TempDir()}
+			fill := func(file, on string, size int64, b byte) {
+				t.Helper()
+				o := disk.CreateOptions{Size: size}
+				if on != "" {
+					below, err := dir.foreign(on)
+					if err != nil {
+						t.Fatal(err)
+					}
+					defer below.Close()
+					o.Parent, o.ParentName, o.ParentFormat = below.Image, on, "qcow2"
+				}
+				if err := create(filepath.Join(dir.dir, file), o); err != nil {
+					t.Fatal(err)
+				}
+				img, _, err := OpenImage(Ref{Path: filepath.Join(dir.dir, file), Format: "qcow2"}, OpenOptions{Write: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, at := range []int64{mib, size - 512} {
+					if _, err := img.(disk.Writer).WriteAt(bytes.Repeat([]byte{b}, 512), at); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := errors.Join(syncImage(img), img.Close()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			on := ""
+			if c.chained {
+				on = "below.qcow2"
+			}
+			fill("below.qcow2", "", c.below, 1)
+			fill("from.qcow2", on, c.size, 2)
+			if err := dir.drawn(t.Context(), "low.qcow2", "", "below.qcow2", ""); err != nil {
+				t.Fatal(err)
+			}
+			want, err := dir.view("from.qcow2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if err := dir.drawn(t.Context(), "high.qcow2", "low.qcow2", "from.qcow2", "below.qcow2"); err != nil {
+					t.Fatal(err)
+				}
+				got, err := dir.view("high.qcow2")
+				if err != nil {
+					t.Fatal(err)
+				}
+				if at := firstDifference(got, want); at >= 0 {
+					t.Fatalf("it has %d bytes, and the image %d; they differ from byte %d", len(got), len(want), at)
+				}
+			}
+		})
+	}
 }
 
 func firstDifference(a, b []byte) int {
