@@ -61,3 +61,16 @@ func busy(file *os.File, write bool) error {
 	}
 	return &Busy{file.Name(), "another process writes to it (a running machine?); stop that first"}
 }
+
+// Written tells whether another open file description, of this process or another one, says by QEMU's locks that it writes a
+// file. It takes no lock. A file that is not there, and one of a file system without such locks, is not written.
+func Written(path string) bool {
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	probe := byteLock(unix.F_WRLCK, permBase+permWrite)
+	err = retry(func() error { return unix.FcntlFlock(file.Fd(), unix.F_OFD_GETLK, probe) })
+	return err == nil && probe.Type != unix.F_UNLCK
+}

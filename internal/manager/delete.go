@@ -49,6 +49,9 @@ func (m *Manager) tryDelete(ctx context.Context, ref string, request api.DeleteR
 		if err := removable(m.folderOf(object), object.Value.Spec.Name); err != nil {
 			return api.Task{}, err
 		}
+		if err := m.notElsewhere(ctx, object); err != nil {
+			return api.Task{}, fmt.Errorf("delete %s: %w", object.Value.Spec.Name, err)
+		}
 	}
 	order, err := m.claim(ctx, object, "machine.delete", object.Value.Status.State)
 	if err != nil {

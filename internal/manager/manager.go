@@ -205,6 +205,11 @@ func (m *Manager) allowed(ctx context.Context, ref string, op machine.Operation)
 		return object, problem.New(api.KindBusy, "wait for it (panal task wait "+status.Task+"), or cancel it",
 			"%s %s: task %s is at work on it", op, object.Value.Spec.Name, status.Task)
 	}
+	if touching[op] {
+		if err := m.notElsewhere(ctx, object); err != nil {
+			return object, fmt.Errorf("%s %s: %w", op, object.Value.Spec.Name, err)
+		}
+	}
 	return object, m.answers(object, op)
 }
 

@@ -56,6 +56,9 @@ func (m *Manager) Register(ctx context.Context, request api.RegisterRequest) (ap
 	if err := recognised(spec); err != nil {
 		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
 	}
+	if err := unwrittenFiles(ctx, dir, spec); err != nil {
+		return api.Machine{}, fmt.Errorf("register %s: %w", dir, err)
+	}
 	if err := m.newcomer(ctx, dir, spec); err != nil {
 		return api.Machine{}, err
 	}

@@ -194,3 +194,6 @@ func kindOf(info disk.Info) string {
 	}
 	return fmt.Sprintf("%s:%s", info.Format, info.Variant)
 }
+
+// Written tells whether a process writes a file that is an image, as far as its locks say.
+func Written(path string) bool { return hostfs.Written(path) }
