@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/panalvm/panal/api"
@@ -78,6 +79,25 @@ var adapters = map[string]near[api.AdapterModel]{
 func AdapterModel(name string) (model api.AdapterModel, why string, ok bool) {
 	found, ok := adapters[plainName(name)]
 	return found.model, found.why, ok
+}
+
+// Outdated tells whether a note says that a controller or adapter is there instead of another one, and the machine has
+// none of that kind: it got other hardware since.
+func (n Note) Outdated(spec api.Spec) bool {
+	if !strings.Contains(n.Text, " there instead") {
+		return false
+	}
+	for _, c := range controllers {
+		if c.why == n.Text {
+			return !slices.ContainsFunc(spec.Controllers, func(is api.Controller) bool { return is.Type == c.model })
+		}
+	}
+	for _, a := range adapters {
+		if a.why == n.Text {
+			return !slices.ContainsFunc(spec.Adapters, func(is api.Adapter) bool { return is.Model == a.model })
+		}
+	}
+	return false
 }
 
 // plainName is a name as the tables above have it.

@@ -143,12 +143,14 @@ func (m *Manager) planMachine(ctx context.Context, job *importJob, from applianc
 		planned.notes = append(planned.notes, note.String())
 	}
 	spec := machine.Clone(from.Spec)
+	adapted := job.adapt(&spec)
+	planned.dropOutdated(spec)
 	if err := job.identify(&spec, taken); err != nil {
 		return planned, err
 	}
 	job.connect(&spec, from.Networks)
 	after := len(planned.notes) // of these notes come those of networks
-	planned.notes = append(planned.notes, job.adapt(&spec)...)
+	planned.notes = append(planned.notes, adapted...)
 	planned.notes = append(planned.notes, job.tellGuest(&spec, from)...)
 	if job.request.CPUs > 0 {
 		spec.CPU = api.CPU{Count: job.request.CPUs}
@@ -239,6 +241,15 @@ func (m *Manager) planDisk(ctx context.Context, job *importJob, planned *planned
 		}
 	}
 	return nil
+}
+
+// dropOutdated drops the notes of hardware that is not there any more, as the machine got other one.
+func (p *plannedMachine) dropOutdated(spec api.Spec) {
+	for _, note := range p.from.Notes {
+		if note.Outdated(spec) {
+			p.notes = slices.DeleteFunc(p.notes, func(told string) bool { return told == note.String() })
+		}
+	}
 }
 
 // lack notes in an outline that a disk cannot be had; false where that is no outline's to bear.
