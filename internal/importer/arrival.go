@@ -95,6 +95,9 @@ func (a *Arrival) explain(err error) error { return explain(a.label, err) }
 
 func (a *Arrival) open(r io.Reader) error {
 	in, _, err := ova.Decompress(r, ova.Limits{})
+	if errors.Is(err, io.EOF) {
+		return errors.New("there is nothing to read: it is empty")
+	}
 	if err != nil {
 		return err
 	}

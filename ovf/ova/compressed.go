@@ -3,6 +3,7 @@ package ova
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 
@@ -36,7 +37,8 @@ func unpack(r io.Reader, limits Limits) (*unpacked, error) {
 		if err != nil {
 			return nil, &Error{Err: fmt.Errorf("reading gzip: %w", err)}
 		}
-		u.r, u.packed = z, packed
+		z.Multistream(false)
+		u.r, u.packed = &gzipped{in: in, z: z}, packed
 	case bytes.HasPrefix(start, []byte("\x28\xb5\x2f\xfd")):
 		z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
 		if err != nil {
@@ -49,6 +51,61 @@ func unpack(r io.Reader, limits Limits) (*unpacked, error) {
 		u.r = in
 	}
 	return u, nil
+}
+
+// gzipped reads the members of a gzip file one behind another (RFC 1952, 2.2), with zeros between and behind them, which
+// gzip passes over, too: what is written in blocks is filled up by them.
+type gzipped struct {
+	in *bufio.Reader
+	z  *gzip.Reader
+}
+
+// maxPadding bounds the zeros behind a member.
+const maxPadding = 16 << 20
+
+// Read reads on, into the next member where one ends.
+func (g *gzipped) Read(p []byte) (int, error) {
+	for {
+		n, err := g.z.Read(p)
+		if n > 0 && errors.Is(err, io.EOF) {
+			return n, nil
+		}
+		if n > 0 || !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		if err := g.follow(); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// follow goes on to the next member; io.EOF behind the last.
+func (g *gzipped) follow() error {
+	for range maxPadding {
+		b, err := g.in.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b == 0 {
+			continue
+		}
+		if err := g.in.UnreadByte(); err != nil {
+			return err
+		}
+		break
+	}
+	start, err := g.in.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	if !bytes.Equal(start, []byte("\x1f\x8b")) {
+		return errors.New("there is something behind what is compressed by gzip, and it is not: the file is damaged, or something was appended to it")
+	}
+	if err := g.z.Reset(g.in); err != nil {
+		return err
+	}
+	g.z.Multistream(false)
+	return nil
 }
 
 // Decompress gives what r has, decompressed if it begins as gzip or zstd does,
