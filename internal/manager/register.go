@@ -30,6 +30,10 @@ func (m *Manager) Register(ctx context.Context, request api.RegisterRequest) (ap
 	if known, found, err := m.atFolder(ctx, dir); err != nil {
 		return api.Machine{}, err
 	} else if found {
+		if name := known.Value.Spec.Name; request.NewUUID || request.Name != "" && request.Name != name {
+			return api.Machine{}, problem.New(api.KindExists, "copy it for another machine; `panal rename` gives this one another name",
+				"register %s: it is the folder of machine %s already", dir, name)
+		}
 		return m.settleEdit(ctx, known, request.Discard)
 	}
 	doc, digest, err := dir.Read()

@@ -107,6 +107,9 @@ func Of(err error) *api.Problem {
 		return New(kinder.ProblemKind(), kinder.ProblemHelp(), "%s", err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, state.ErrNoSpace):
 		return New(api.KindNoSpace, "free some space and try again", "%s", err)
+	case errors.Is(err, syscall.EBUSY):
+		// Such as a disk of the host of which a part is a running machine's already.
+		return New(api.KindBusy, "end what uses it, or what uses a part of it (`lsof` and `lsblk` name it)", "%s", err)
 	case errors.As(err, &bad):
 		return New(api.KindUnreadable, "`panal disk check` may say more of the image", "%s", err)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
