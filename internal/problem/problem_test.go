@@ -94,8 +94,10 @@ func TestOf(t *testing.T) {
 		{fmt.Errorf("write: %w", syscall.ENOSPC), api.KindNoSpace, "write: no space left on device", "free some space and try again"},
 		{syscall.EDQUOT, api.KindNoSpace, "disk quota exceeded", "free some space and try again"},
 		{fmt.Errorf("open: %w", syscall.EACCES), api.KindUnreadable, "open: permission denied", "check the permissions"},
-		{&fs.PathError{Op: "open", Path: "/dev/sda1", Err: syscall.EBUSY}, api.KindBusy, "open /dev/sda1: device or resource busy",
-			"end what uses it, or what uses a part of it (`lsof` and `lsblk` name it)"},
+		{
+			&fs.PathError{Op: "open", Path: "/dev/sda1", Err: syscall.EBUSY}, api.KindBusy, "open /dev/sda1: device or resource busy",
+			"end what uses it, or what uses a part of it (`lsof` and `lsblk` name it)",
+		},
 		{syscall.EROFS, api.KindUnreadable, "read-only file system", "check the permissions"},
 		{notThere, api.KindUnreadable, "open /nowhere/at/all: no such file or directory", ""},
 		{&fs.PathError{Op: "read", Path: "/d", Err: syscall.EIO}, api.KindUnreadable, "read /d: input/output error", ""},
