@@ -7,6 +7,7 @@ type Stats struct {
 	UUID   string      `json:"uuid"`
 	Name   string      `json:"name"`
 	State  State       `json:"state" enum:"off,starting,running,paused,stopping,saving,saved"`
+	Silent bool        `json:"silent,omitempty" doc:"its process does not answer: what the guest has is what was last known, and what it says is left out"`
 	Time   time.Time   `json:"time"`
 	CPU    CPUStats    `json:"cpu"`
 	Memory MemoryStats `json:"memory"`

@@ -128,6 +128,9 @@ func statsFacts(s api.Stats) []fact {
 		{"compressed", human(int64(m.Compressed))},
 		{"swapped", human(int64(m.Swapped))},
 	}
+	if s.Silent {
+		return append(facts, fact{"process", "does not answer: what the guest has is what was last known (`panal stop` kills it)"})
+	}
 	if m.Guest == nil {
 		return append(facts, fact{"guest", "says nothing of its memory (no virtio_balloon driver, or not yet)"})
 	}
@@ -187,12 +190,20 @@ func (a *app) printTop(ctx context.Context, live bool) error {
 			available = human(int64(m.Guest.Available))
 		}
 		rows[i] = table.Row{
-			s.Name, s.State, s.CPU.Count, fmt.Sprintf("%.1f", s.CPU.UsedPercent), fmt.Sprintf("%.1f", s.CPU.ReadyPercent), describeCap(s.CPU), human(int64(m.Assigned)), human(int64(m.Used)),
+			s.Name, stateOf(s), s.CPU.Count, fmt.Sprintf("%.1f", s.CPU.UsedPercent), fmt.Sprintf("%.1f", s.CPU.ReadyPercent), describeCap(s.CPU), human(int64(m.Assigned)), human(int64(m.Used)),
 			available, human(int64(m.Ballooned)), human(int64(m.Shared)), human(int64(m.Compressed)), human(int64(m.Swapped)),
 		}
 	}
 	a.printTable(table.Row{"NAME", "STATE", "CPUS", "CPU%", "READY%", "CAP%", "ASSIGNED", "USED", "AVAILABLE", "BALLOON", "SHARED", "COMPRESSED", "SWAPPED"}, rows)
 	return nil
+}
+
+// stateOf is a machine's state, or that its process does not answer.
+func stateOf(s api.Stats) string {
+	if s.Silent {
+		return "silent"
+	}
+	return string(s.State)
 }
 
 // describeCap is what a machine's CPUs may use, in percent of one of the host's: each of them, or all together where that is less.

@@ -186,12 +186,25 @@ func (m *Manager) askOn(ctx context.Context, object inventory.Object) error {
 }
 
 // answers refuses what cannot be done with a machine whose process does not answer.
-func (m *Manager) answers(object inventory.Object, op machine.Operation) error {
-	if op == machine.OpStop || op == machine.OpDelete || !m.isSilent(object.Key) {
+func (m *Manager) answers(ctx context.Context, object inventory.Object, op machine.Operation) error {
+	if op == machine.OpStop || op == machine.OpDelete || !m.isSilent(object.Key) && m.hears(ctx, object.Key) {
 		return nil
 	}
 	return problem.New(api.KindConflict, "wait until it does, or stop the machine, which kills it",
 		"%s: its process does not answer", object.Value.Spec.Name)
+}
+
+// hears tells whether a machine's process answers, if it has one. One that has ended meanwhile does not count as silent.
+func (m *Manager) hears(ctx context.Context, uuid string) bool {
+	run := m.running(uuid)
+	if run == nil {
+		return true
+	}
+	err := m.promptly(ctx, run, carriesOutWithin, func(ctx context.Context) error {
+		_, _, err := run.Running(ctx)
+		return err
+	})
+	return !errors.Is(err, errSilent)
 }
 
 // isSilent tells whether a machine's process does not answer.

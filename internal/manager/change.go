@@ -122,10 +122,6 @@ func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec
 	if err != nil {
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
-	if spec.CPU.Reservation != before.CPU.Reservation || spec.Memory.Reserve != before.Memory.Reserve {
-		m.starts.Lock() // what is promised to one is not promised to another meanwhile
-		defer m.starts.Unlock()
-	}
 	if err := m.fits(ctx, &object.Value, before); err != nil {
 		m.removeLeftovers(files)
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
@@ -140,7 +136,7 @@ func (m *Manager) replaceSpec(ctx context.Context, object inventory.Object, spec
 		m.turnBack(object.Value, before)
 		return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
 	}
-	changed, err := m.store(ctx, object, before)
+	changed, err := m.promise(ctx, object, before)
 	m.reweigh(context.WithoutCancel(ctx))
 	if err != nil {
 		m.removeLeftovers(files)
@@ -163,6 +159,20 @@ func permitted(before, after api.Spec, state api.State) error {
 		return err
 	}
 	return nil
+}
+
+// promise stores a changed spec of a machine. What it has reserved is looked at once more: while the guest was asked others may
+// have been promised the same, whom nobody may keep waiting for that long.
+func (m *Manager) promise(ctx context.Context, object inventory.Object, before api.Spec) (api.Machine, error) {
+	after := object.Value.Spec
+	if after.CPU.Reservation != before.CPU.Reservation || after.Memory.Reserve != before.Memory.Reserve {
+		m.starts.Lock()
+		defer m.starts.Unlock()
+		if err := m.fits(ctx, &object.Value, before); err != nil {
+			return api.Machine{}, fmt.Errorf("set %s: %w", before.Name, err)
+		}
+	}
+	return m.store(ctx, object, before)
 }
 
 // store commits a changed record together with its machine.json.

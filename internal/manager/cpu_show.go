@@ -62,9 +62,9 @@ func (m *Manager) machineCPU(ctx context.Context, object inventory.Object, claim
 	if run == nil {
 		return one // it is being started
 	}
-	threads, err := run.Threads(ctx)
+	threads, err := promptGuest{run, m}.Threads(ctx)
 	if err != nil {
-		return one // it is ending
+		return one // it is ending, or stuck
 	}
 	one.IOThreads = len(threads.IO)
 	var sum process.Times

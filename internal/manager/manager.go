@@ -108,6 +108,8 @@ type run struct {
 	// holds is what its spec says of memory; moving tells that some of it is being moved out.
 	holds  atomic.Pointer[followed]
 	moving atomic.Bool
+	// stuck tells that its process was asked something and has not answered; see promptly.
+	stuck atomic.Bool
 }
 
 // Open takes over the machines that the store knows: it adopts what runs and
@@ -210,7 +212,7 @@ func (m *Manager) allowed(ctx context.Context, ref string, op machine.Operation)
 			return object, fmt.Errorf("%s %s: %w", op, object.Value.Spec.Name, err)
 		}
 	}
-	return object, m.answers(object, op)
+	return object, m.answers(ctx, object, op)
 }
 
 // settle is the arguments of the undo step of the same name.

@@ -196,8 +196,9 @@ func (c *memoryController) meet(ctx context.Context, runs map[string]*run) {
 }
 
 func (c *memoryController) newGuest(ctx context.Context, uuid string, r *run) *controlled {
-	g := &controlled{guestProcess: r, run: r, uuid: uuid, takes: touched, ran: func() (time.Duration, error) { return usage.Ran(r.PID()) }}
-	if _, accelerator, err := r.Describe(ctx); err == nil && accelerator == "tcg" {
+	process := promptGuest{r, c.Manager}
+	g := &controlled{guestProcess: process, run: r, uuid: uuid, takes: touched, ran: func() (time.Duration, error) { return usage.Ran(r.PID()) }}
+	if _, accelerator, err := process.Describe(ctx); err == nil && accelerator == "tcg" {
 		g.takes = translated
 	}
 	return g
@@ -402,6 +403,7 @@ func (c *memoryController) take(ctx context.Context, step memory.Step, now time.
 		parts = machine.PartsAfter(f.memory, api.Size(step.To), api.Size(g.now.Plugged))
 	}
 	if err := g.AskMemory(ctx, int64(parts.Plugged), int64(parts.Ballooned)); err != nil {
+		g.looked = time.Time{} // it may have been asked all the same
 		c.log.Debug("a guest could not be asked to move its memory", "machine", f.name, "error", err)
 		return
 	}

@@ -58,7 +58,8 @@ func (m *Manager) offerMemory(ctx context.Context) (offered int64) {
 		spec, run := object.Value.Spec, runs[uuid]
 		offer := spec.Memory.Sharing == api.SharingOn || spec.Memory.Sharing == api.SharingSmart && madeOf(spec) != "" && alike[madeOf(spec)] > 1
 		if offer != run.merging.Load() {
-			if err := run.OfferMemory(ctx, offer); err != nil {
+			err := m.promptly(ctx, run, carriesOutWithin, func(ctx context.Context) error { return run.OfferMemory(ctx, offer) })
+			if err != nil {
 				m.log.Debug("a machine's pages could not be offered", "machine", spec.Name, "error", err)
 				continue
 			}

@@ -3,6 +3,7 @@ package manager
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"github.com/panalvm/panal/internal/problem"
 	"github.com/panalvm/panal/internal/resource/history"
 	"github.com/panalvm/panal/internal/resource/usage"
+	"github.com/panalvm/panal/internal/runner"
 )
 
 const (
@@ -162,8 +164,13 @@ func (m *Manager) allRuns() map[string]*run {
 // statsOf looks at a machine that runs.
 func (s *Statistics) statsOf(ctx context.Context, run *run, object inventory.Object, how scale) (api.Stats, error) {
 	spec, status := object.Value.Spec, object.Value.Status
-	now, err := run.Memory(ctx)
-	if err != nil {
+	process := promptGuest{run, s.Manager}
+	now, err := process.Memory(ctx)
+	silent := errors.Is(err, errSilent)
+	switch {
+	case silent:
+		now = lastKnown(status)
+	case err != nil:
 		return api.Stats{}, fmt.Errorf("stats of %s: %w", spec.Name, err)
 	}
 	seen, err := s.seen(object.Key, run.PID(), how)
@@ -172,7 +179,7 @@ func (s *Statistics) statsOf(ctx context.Context, run *run, object inventory.Obj
 	}
 	p := seen.process
 	stats := api.Stats{
-		UUID: object.Key, Name: spec.Name, State: status.State, Time: seen.at.UTC(),
+		UUID: object.Key, Name: spec.Name, State: status.State, Silent: silent, Time: seen.at.UTC(),
 		CPU: api.CPUStats{
 			Count: status.CPUs, Cap: cmp.Or(spec.CPU.Cap, 100), LimitPercent: s.limitPercent(spec.CPU.Limit),
 			UsedPercent: seen.used, ReadyPercent: seen.waited, Used: p.Ran.Seconds(), Ready: p.Waited.Seconds(),
@@ -184,7 +191,7 @@ func (s *Statistics) statsOf(ctx context.Context, run *run, object inventory.Obj
 		},
 	}
 	stats.Memory.Swapped, stats.Memory.Compressed = s.movedOut(object.Key, run.PID(), p.Swapped)
-	said, err := run.GuestMemory(ctx)
+	said, err := process.GuestMemory(ctx)
 	if err == nil && !said.Updated.IsZero() {
 		stats.Memory.Guest = &api.GuestMemory{
 			Updated: said.Updated.UTC(), Total: api.Size(said.Total), Free: api.Size(said.Free), Available: api.Size(said.Available), Caches: api.Size(said.Caches),
@@ -192,6 +199,12 @@ func (s *Statistics) statsOf(ctx context.Context, run *run, object inventory.Obj
 		}
 	}
 	return stats, nil
+}
+
+// lastKnown is how a machine's memory stood when that was last written down.
+func lastKnown(status api.Status) runner.Memory {
+	known := cmp.Or(status.Memory, &api.MemoryStatus{})
+	return runner.Memory{Base: int64(known.Assigned + known.Ballooned - known.Plugged), Plugged: int64(known.Plugged), Ballooned: int64(known.Ballooned)}
 }
 
 // limitPercent is a limit of CPU time in percent of one of the host's CPUs; 0 for none.
