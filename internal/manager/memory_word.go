@@ -36,7 +36,7 @@ const (
 	// touched is how many bytes a processor of a guest's can take in a second at most, and translated the same of a
 	// translated guest.
 	touched    = 8 << 30
-	translated = 2 << 30
+	translated = 4 << 30
 )
 
 // speaker is a guest whose balloon driver says how its memory stands.
