@@ -228,19 +228,37 @@ func (m *Manager) unneeded(ctx context.Context, what string, object inventory.Ob
 			names[other.Value.Spec.Name] = true
 		}
 	}
-	objects, _, err := m.inv.All(ctx)
-	if err != nil && !errors.Is(err, state.ErrUndecodable) {
+	detached, err := m.detachedOver(ctx, object)
+	if err != nil {
 		return err
 	}
-	for _, other := range objects {
-		below := func(path string) bool { return strings.HasPrefix(path, filepath.Clean(object.Value.Folder)+"/") }
-		if other.Key != object.Key && slices.ContainsFunc(strayBases(&other.Value), below) {
-			names[other.Value.Spec.Name] = true
-		}
-	}
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0 && len(detached) == 0:
 		return nil
+	case len(names) == 0:
+		return problem.New(api.KindRefused, "remove those first, if nobody needs them (`panal medium prune --delete`)",
+			"%s %s: its disks are what disks stand on that were detached from its clones: %s", what, object.Value.Spec.Name, strings.Join(detached, ", "))
 	}
 	return problem.New(api.KindRefused, "delete those first, with their snapshots, or make full clones of them",
 		"%s %s: its disks are what other machines stand on: %s", what, object.Value.Spec.Name, strings.Join(slices.Sorted(maps.Keys(names)), ", "))
+}
+
+// detachedOver are the images of drives that were detached from linked clones of a machine, and stand on what is in its folder.
+func (m *Manager) detachedOver(ctx context.Context, object inventory.Object) (images []string, err error) {
+	objects, _, err := m.inv.All(ctx)
+	if err != nil && !errors.Is(err, state.ErrUndecodable) {
+		return nil, err
+	}
+	for _, other := range objects {
+		if other.Key == object.Key {
+			continue
+		}
+		for image, base := range strayBases(&other.Value) {
+			if strings.HasPrefix(base, filepath.Clean(object.Value.Folder)+"/") {
+				images = append(images, image)
+			}
+		}
+	}
+	slices.Sort(images)
+	return images, nil
 }

@@ -126,7 +126,7 @@ func (m *Manager) specsOf(object inventory.Object) []api.Spec {
 // standsOutside are the images outside of a machine's folder that it stands on, in its present state, in its snapshots, and
 // with drives that were detached.
 func (m *Manager) standsOutside(object inventory.Object) []string {
-	paths := strayBases(&object.Value)
+	paths := slices.Collect(maps.Values(strayBases(&object.Value)))
 	for _, spec := range m.specsOf(object) {
 		for _, drive := range spec.Drives {
 			if drive.Source != "" {

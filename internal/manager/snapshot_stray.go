@@ -43,21 +43,21 @@ func strayImages(record *inventory.Record, known ...string) ([]string, error) {
 }
 
 // strayBases are the images outside of a machine's folder on which images in it stand that neither its drives nor its
-// snapshots name: those of a linked clone's drives that were detached.
-func strayBases(record *inventory.Record) []string {
+// snapshots name, by the paths of these: those of a linked clone's drives that were detached.
+func strayBases(record *inventory.Record) map[string]string {
 	entries, err := os.ReadDir(filepath.Join(record.Folder, folder.Disks))
 	if err != nil {
 		return nil // a folder that cannot be read stands on nothing that anybody could know
 	}
 	named := setOf(surveyed(record))
-	var bases []string
+	bases := map[string]string{}
 	for _, entry := range entries {
 		file := filepath.Join(folder.Disks, entry.Name())
 		if named[file] || filepath.Ext(file) != ".qcow2" || !entry.Type().IsRegular() {
 			continue
 		}
 		if layer, err := media.LayerOf(record.Folder, file); err == nil && layer.Base != "" {
-			bases = append(bases, layer.Base)
+			bases[filepath.Join(record.Folder, file)] = layer.Base
 		}
 	}
 	return bases
