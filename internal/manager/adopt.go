@@ -200,7 +200,7 @@ func (m *Manager) hears(ctx context.Context, uuid string) bool {
 	if run == nil {
 		return true
 	}
-	err := m.promptly(ctx, run, carriesOutWithin, func(ctx context.Context) error {
+	err := m.patiently(ctx, run, carriesOutWithin, func(ctx context.Context) error {
 		_, _, err := run.Running(ctx)
 		return err
 	})
