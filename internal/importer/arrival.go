@@ -340,5 +340,5 @@ func IsPacked(name string) bool {
 	defer file.Close()
 	head := make([]byte, 4)
 	_, err = io.ReadFull(file, head)
-	return err == nil && (bytes.HasPrefix(head, []byte("\x1f\x8b")) || bytes.Equal(head, []byte("\x28\xb5\x2f\xfd")))
+	return err == nil && ova.Compression(head) != ""
 }

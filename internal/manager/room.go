@@ -50,7 +50,7 @@ func roomFor(dir string, bytes int64, work, help string) error {
 		return err
 	}
 	if need := api.Size(bytes) + min(reserve, all/4); free < need {
-		return problem.New(api.KindNoSpace, help, "%s takes up to %s, with what is left to others, and %s are free", work, need, free)
+		return problem.New(api.KindNoSpace, help, "%s takes up to %s, with what is left to others, and %s are free", work, whole(int64(need)+1<<20-1), whole(int64(free)))
 	}
 	return nil
 }
@@ -84,7 +84,7 @@ func roomToMerge(ctx context.Context, dir folder.Folder, step snapshot.Step) err
 		return nil
 	}
 	return problem.New(api.KindNoSpace, "free some space; it is tried again by itself",
-		"merging %s and %s takes up to %s, and %s are free", filepath.Base(step.Upper), filepath.Base(step.Lower), api.Size(need+mergeMargin), free)
+		"merging %s and %s takes up to %s, and %s are free", filepath.Base(step.Upper), filepath.Base(step.Lower), whole(need+mergeMargin+1<<20-1), whole(int64(free)))
 }
 
 func noRoom(free api.Size) error {

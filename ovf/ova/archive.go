@@ -26,10 +26,8 @@ func Open(file io.ReaderAt, size int64, limits Limits) (*Archive, error) {
 	if n, err := file.ReadAt(start, 0); n < len(start) {
 		return nil, &Error{Err: errors.Join(ErrCutShort, ignoreEOF(err))}
 	}
-	for _, magic := range []string{"\x1f\x8b", "\x28\xb5\x2f\xfd", "BZh", "\xfd7zXZ"} {
-		if bytes.HasPrefix(start, []byte(magic)) {
-			return nil, &Error{Err: &ovf.UnsupportedError{Reason: "the archive is compressed as a whole, so nothing in it can be read in place; decompress it, or import it as a stream"}}
-		}
+	if Compression(start) != "" || bytes.HasPrefix(start, []byte("BZh")) || bytes.HasPrefix(start, []byte("\xfd7zXZ")) {
+		return nil, &Error{Err: &ovf.UnsupportedError{Reason: "the archive is compressed as a whole, so nothing in it can be read in place; decompress it, or import it as a stream"}}
 	}
 	section := io.NewSectionReader(file, 0, size)
 	scan := newScanner(section, func() int64 {

@@ -22,6 +22,18 @@ type unpacked struct {
 	close func()
 }
 
+// Compression tells by what a file is compressed as a whole that begins so, with four bytes at least: "gzip", "zstd", or "" for
+// anything else. Programs that compress by zstd with several processors put a frame first that is passed over (RFC 8878, 3.1.2).
+func Compression(start []byte) string {
+	switch {
+	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
+		return "gzip"
+	case bytes.HasPrefix(start, []byte("\x28\xb5\x2f\xfd")), len(start) >= 4 && start[0]&0xf0 == 0x50 && bytes.Equal(start[1:4], []byte("\x2a\x4d\x18")):
+		return "zstd"
+	}
+	return ""
+}
+
 // unpack recognises what an archive is compressed with by its first bytes.
 func unpack(r io.Reader, limits Limits) (*unpacked, error) {
 	packed := &counter{r: r}
@@ -31,15 +43,15 @@ func unpack(r io.Reader, limits Limits) (*unpacked, error) {
 		return nil, &Error{Err: fmt.Errorf("there is nothing to read: %w", err)}
 	}
 	u := &unpacked{bounded: &bounded{limits: limits}, close: func() {}}
-	switch {
-	case bytes.HasPrefix(start, []byte("\x1f\x8b")):
+	switch compression := Compression(start); {
+	case compression == "gzip":
 		z, err := gzip.NewReader(in)
 		if err != nil {
 			return nil, &Error{Err: fmt.Errorf("reading gzip: %w", err)}
 		}
 		z.Multistream(false)
 		u.r, u.packed = &gzipped{in: in, z: z}, packed
-	case bytes.HasPrefix(start, []byte("\x28\xb5\x2f\xfd")):
+	case compression == "zstd":
 		z, err := zstd.NewReader(in, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
 		if err != nil {
 			return nil, &Error{Err: fmt.Errorf("reading zstd: %w", err)}

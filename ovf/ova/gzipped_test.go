@@ -50,3 +50,19 @@ func TestGzipMembersAndWhatIsBehindThem(t *testing.T) {
 		})
 	}
 }
+
+// TestZstdThatBeginsWithASkippableFrame is what pzstd writes.
+func TestZstdThatBeginsWithASkippableFrame(t *testing.T) {
+	packed := append([]byte("\x50\x2a\x4d\x18\x04\x00\x00\x00abcd"), zstandard(t, []byte("content"))...)
+	if got := ova.Compression(packed[:4]); got != "zstd" {
+		t.Errorf("it is called %q", got)
+	}
+	r, _, err := ova.Decompress(bytes.NewReader(packed), ova.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if got, err := io.ReadAll(r); string(got) != "content" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
