@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/client"
@@ -79,21 +80,28 @@ func (w *world) rekeyRunning() error {
 	return w.rekey(w.opening())
 }
 
-// sealed are the subject's encrypted images.
+// sealed are the subject's encrypted images: in the random walk there may be others beside them.
 func (w *world) sealed() []string {
 	images, err := filepath.Glob(filepath.Join(w.get(subject).Folder, "disks", "*.qcow2"))
 	w.must(err)
-	return images
+	return slices.DeleteFunc(images, func(path string) bool { return len(w.headerOf(path)) == 0 })
 }
 
-// openedBy tells which of the passphrases open an image.
-func (w *world) openedBy(path string) (by []string) {
+// headerOf is what an image has its key in; empty for one that is not encrypted.
+func (w *world) headerOf(path string) []byte {
 	w.t.Helper()
 	img, err := (diskfile.Place{}).Open(path, diskfile.OpenOptions{Alone: true, Unlocked: true})
 	w.must(err)
 	defer img.Close()
 	header, err := disk.EncryptionHeader(img)
 	w.must(err)
+	return header
+}
+
+// openedBy tells which of the passphrases open an image.
+func (w *world) openedBy(path string) (by []string) {
+	w.t.Helper()
+	header := w.headerOf(path)
 	if known, ok := w.known[string(header)]; ok {
 		return known
 	}
