@@ -129,7 +129,7 @@ func Open(ctx context.Context, o Options) (*Manager, error) {
 	m := &Manager{
 		Options: o, log: o.Logger, inv: inv, watcher: watcher, base: base, cancel: cancel,
 		documents: documents{seed: maphash.MakeSeed()},
-		runs:      map[string]*run{}, restarts: map[string]*time.Timer{}, merging: map[string]string{}, goneOn: map[string]bool{}, wired: map[string]api.Spec{},
+		runs:      map[string]*run{}, restarts: map[string]*time.Timer{}, merging: map[string]string{}, goneOn: map[string]bool{}, wired: map[string]api.Spec{}, reading: readings{},
 		silent: map[string]*silence{}, recovered: make(chan struct{}),
 	}
 	m.merges = retry.New(mergeAgainFirst, mergeAgainLast, m.mergeAgain)

@@ -2,6 +2,7 @@ package manager
 
 import (
 	"context"
+	"slices"
 
 	"github.com/panalvm/panal/api"
 	"github.com/panalvm/panal/internal/inventory"
@@ -22,9 +23,6 @@ func (m *Manager) readStill(ctx context.Context, objects ...inventory.Object) (r
 		if err := m.unwritten(ctx, object); err != nil {
 			return nil, err
 		}
-	}
-	if m.reading == nil {
-		m.reading = readings{}
 	}
 	for _, object := range objects {
 		m.reading.add(object)
@@ -51,10 +49,9 @@ func (r readings) remove(object inventory.Object) {
 		if !mustBeStill(drive) {
 			continue
 		}
-		if left := r[drive.Source][1:]; len(left) > 0 {
-			r[drive.Source] = left
-		} else {
-			delete(r, drive.Source)
+		of := r[drive.Source]
+		if at := slices.Index(of, object.Value.Spec.Name); at >= 0 {
+			r[drive.Source] = slices.Delete(of, at, at+1)
 		}
 	}
 }
