@@ -126,6 +126,9 @@ func (m *Manager) renameAway(ctx context.Context, r *task.Run, step relocated, r
 	if err != nil {
 		return stood, err
 	}
+	if err := m.endMerges(ctx, object, run); err != nil {
+		return stood, err
+	}
 	if err := run.Pause(ctx); err != nil {
 		return stood, err
 	}

@@ -149,7 +149,7 @@ func (m *Manager) branchAhead(ctx context.Context, r *task.Run, uuid string, run
 	if err := m.makeBranches(ctx, t); err != nil {
 		return err
 	}
-	if err := m.endMerges(ctx, t, run); err != nil {
+	if err := m.endMerges(ctx, t.object, run); err != nil {
 		return err
 	}
 	if err := t.mark(ctx); err != nil {

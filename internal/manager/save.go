@@ -95,6 +95,9 @@ func (m *Manager) save(ctx context.Context, r *task.Run, object inventory.Object
 	if err := fault.At(ctx, "save.begun"); err != nil {
 		return err
 	}
+	if err := m.endMerges(ctx, object, run); err != nil {
+		return err
+	}
 	if err := run.Pause(ctx); err != nil {
 		return err
 	}

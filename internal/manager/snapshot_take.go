@@ -215,7 +215,7 @@ func (m *Manager) takeState(ctx context.Context, r *task.Run, t *taking) error {
 	if run == nil {
 		return problem.New(api.KindWrongState, "", "it has no process")
 	}
-	if err := m.endMerges(ctx, t, run); err != nil {
+	if err := m.endMerges(ctx, t.object, run); err != nil {
 		return err
 	}
 	if t.request.Memory {
@@ -224,14 +224,14 @@ func (m *Manager) takeState(ctx context.Context, r *task.Run, t *taking) error {
 	return m.takeRunning(ctx, r, t, run)
 }
 
-// endMerges ends the merging of images that an earlier daemon had QEMU begin: it is begun
-// again afterwards.
-func (m *Manager) endMerges(ctx context.Context, t *taking, run *run) error {
+// endMerges ends the merging of images that an earlier daemon had QEMU begin, of a machine whose images are to branch, or which is
+// to be saved: QEMU refuses both while a job writes them. It is begun again afterwards.
+func (m *Manager) endMerges(ctx context.Context, object inventory.Object, run *run) error {
 	if err := run.EndJobs(ctx); err != nil {
 		return fmt.Errorf("end the merging of images: %w", err)
 	}
-	if isPivoting(ctx, run, t.dir, t.object.Value.Spec) {
-		m.mergeLater(t.object.Key)
+	if isPivoting(ctx, run, m.folderOf(object), object.Value.Spec) {
+		m.mergeLater(object.Key)
 		return problem.New(api.KindBusy, "try again in a moment", "its images have been merged, and that is still being put down")
 	}
 	return nil

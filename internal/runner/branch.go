@@ -98,23 +98,11 @@ func (s *Session) EndJobs(ctx context.Context) error {
 }
 
 func (s *Session) endLeft(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, ending)
-	defer cancel()
 	kind, _, _ := strings.Cut(id, ".")
 	j := &job{Session: s, id: id, vanishes: kind == JobPull}
-	events, stop := s.Listen(qmp.EventJobStatusChange, eventCompleted)
+	events, stop := s.Listen(jobEvents...)
 	defer stop()
 	j.events = events
-	refused := s.monitor.JobCancel(ctx, id)
-	info, err := j.await(ctx)
-	if err != nil {
-		return errors.Join(refused, err)
-	}
-	if j.vanishes {
-		return nil
-	}
-	if info.Error == "" && refused != nil {
-		return nil // it was done before it could be cancelled
-	}
-	return s.monitor.JobDismiss(ctx, id)
+	_, err := j.end(ctx)
+	return err
 }

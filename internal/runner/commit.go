@@ -51,8 +51,9 @@ func (s *Session) commit(ctx context.Context, c commitment, report func(done, to
 		begin = func() error { return errDoneBefore }
 	}
 	j, stop, err := s.openJob(ctx, id, begin, report)
+	after := context.WithoutCancel(ctx)
 	if errors.Is(err, errDoneBefore) {
-		return s.settleCommit(ctx, nil, c)
+		return s.settleCommit(after, nil, c)
 	}
 	if err != nil {
 		return err
@@ -67,10 +68,10 @@ func (s *Session) commit(ctx context.Context, c commitment, report func(done, to
 		return err
 	}
 	if info.Error != "" {
-		return errors.Join(j.dismiss(ctx, info), s.letGo(ctx))
+		return errors.Join(j.dismiss(after, info), s.letGo(after))
 	}
 	// From here on there is no way back.
-	return s.settleCommit(context.WithoutCancel(ctx), j, c)
+	return s.settleCommit(after, j, c)
 }
 
 // errDoneBefore is a commit that an earlier call has done.
@@ -108,15 +109,20 @@ func (s *Session) beginCommit(ctx context.Context, id string, c commitment) erro
 }
 
 // pivot lets base take over from what the drive writes, while the guest stands
-// still.
+// still. It is short, and once begun it is not to be cut off: the guest would go on in an image that is not on record.
 func (j *job) pivot(ctx context.Context) (*qmp.JobInfo, error) {
+	if ctx.Err() != nil {
+		return j.cancel(ctx)
+	}
+	ctx = context.WithoutCancel(ctx)
 	if err := j.hold(ctx); err != nil {
 		return nil, err
 	}
 	if err := j.monitor.JobComplete(ctx, j.id); err != nil {
-		return nil, errors.Join(err, j.letGo(context.WithoutCancel(ctx)))
+		_, ended := j.end(ctx)
+		return nil, errors.Join(err, ended, j.letGo(ctx))
 	}
-	return j.await(context.WithoutCancel(ctx))
+	return j.await(ctx)
 }
 
 // settleCommit has the caller put down what a commit has come to, and clears up.

@@ -102,7 +102,7 @@ const ending = time.Minute
 // problem. The caller calls stop in the end.
 func (s *Session) openJob(ctx context.Context, id string, begin func() error, report func(done, total int64)) (j *job, stop func(), err error) {
 	j = &job{Session: s, id: id, report: report}
-	j.events, stop = s.Listen(qmp.EventJobStatusChange, eventCompleted)
+	j.events, stop = s.Listen(jobEvents...)
 	info, err := j.info(ctx)
 	if err == nil && info == nil {
 		err = s.alone(ctx, id)
@@ -155,7 +155,7 @@ func (j *job) info(ctx context.Context) (*qmp.JobInfo, error) {
 }
 
 // await waits until the job is in one of some states, or has concluded. It reports
-// progress. When ctx ends the job is cancelled; nothing of what it did is lost.
+// progress. When ctx ends the job is cancelled; nothing of what it did is lost. One that is done by then has concluded.
 func (j *job) await(ctx context.Context, states ...string) (*qmp.JobInfo, error) {
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
@@ -163,7 +163,7 @@ func (j *job) await(ctx context.Context, states ...string) (*qmp.JobInfo, error)
 		info, err := j.info(ctx)
 		switch {
 		case ctx.Err() != nil:
-			return nil, j.cancel(ctx)
+			return j.cancel(ctx)
 		case err != nil:
 			return nil, err
 		case info == nil && j.vanishes:
@@ -176,7 +176,8 @@ func (j *job) await(ctx context.Context, states ...string) (*qmp.JobInfo, error)
 			j.report(info.Current, info.Total)
 		}
 		if info.Status == qmp.JobPending {
-			if err := j.finalize(ctx); err != nil {
+			// Not to be cut off: whether it was done would not be known.
+			if err := j.finalize(context.WithoutCancel(ctx)); err != nil {
 				return nil, errors.Join(err, j.abandon(ctx))
 			}
 			continue
@@ -193,13 +194,19 @@ func (j *job) await(ctx context.Context, states ...string) (*qmp.JobInfo, error)
 		case <-j.done:
 			return nil, errors.New("QEMU has ended meanwhile")
 		case <-ctx.Done():
-			return nil, j.cancel(ctx)
+			return j.cancel(ctx)
 		}
 	}
 }
 
-// eventCompleted tells how a job on images has ended.
-const eventCompleted = "BLOCK_JOB_COMPLETED"
+// Events that tell how a job on images has ended.
+const (
+	eventCompleted = "BLOCK_JOB_COMPLETED"
+	eventCancelled = "BLOCK_JOB_CANCELLED"
+)
+
+// jobEvents are those that somebody listens for who waits for a job.
+var jobEvents = []string{qmp.EventJobStatusChange, eventCompleted, eventCancelled}
 
 // hear notes why the job ended, if an event says so.
 func (j *job) hear(event qmp.Event) {
@@ -207,8 +214,12 @@ func (j *job) hear(event qmp.Event) {
 		Device string `json:"device"`
 		Error  string `json:"error"`
 	}
-	if event.Name == eventCompleted && event.Decode(&about) == nil && about.Device == j.id {
-		j.failure = about.Error
+	ended := event.Name == eventCompleted || event.Name == eventCancelled
+	if !ended || event.Decode(&about) != nil || about.Device != j.id {
+		return
+	}
+	if j.failure = about.Error; event.Name == eventCancelled {
+		j.failure = "it was cancelled"
 	}
 }
 
@@ -227,30 +238,41 @@ func (j *job) hearAll() {
 	}
 }
 
-// cancel ends the job because ctx was cancelled. When it has ended for another reason, such
-// as the daemon's end, QEMU goes on with it.
-func (j *job) cancel(ctx context.Context) error {
+// cancel ends the job because ctx was cancelled, and is the cancellation, unless the job was done before: then it is as if
+// nobody had cancelled it. When ctx has ended for another reason, such as the daemon's end, QEMU goes on with it.
+func (j *job) cancel(ctx context.Context) (*qmp.JobInfo, error) {
 	cause := context.Cause(ctx)
 	if !errors.Is(cause, context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		return cause
+		return nil, cause
 	}
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), ending)
-	defer stop()
-	if err := j.monitor.JobCancel(ctx, j.id); err != nil {
-		return errors.Join(cause, err)
+	info, err := j.end(ctx)
+	if err == nil && info.Error == "" {
+		return info, nil
 	}
-	if _, err := j.await(ctx); err != nil || j.vanishes {
-		return errors.Join(cause, err)
-	}
-	return errors.Join(cause, j.monitor.JobDismiss(ctx, j.id))
+	return nil, errors.Join(cause, err)
 }
 
 // abandon ends a job whose work cannot be made durable: it changes nothing.
 func (j *job) abandon(ctx context.Context) error {
 	j.flush = nil
+	_, err := j.end(ctx)
+	return err
+}
+
+// end cancels a job, waits until it has ended, and takes it off QEMU's list, unless it was done before it could be cancelled:
+// then its error is empty, and it stays for who asks for it. Whether ctx is cancelled is nothing to it.
+func (j *job) end(ctx context.Context) (*qmp.JobInfo, error) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), ending)
 	defer stop()
-	return j.monitor.JobCancel(ctx, j.id)
+	refused := j.monitor.JobCancel(ctx, j.id)
+	info, err := j.await(ctx)
+	if err != nil {
+		return nil, errors.Join(refused, err)
+	}
+	if j.vanishes || info.Error == "" {
+		return info, nil
+	}
+	return info, j.monitor.JobDismiss(ctx, j.id)
 }
 
 // dismiss takes a job that has concluded off QEMU's list, and is its error.

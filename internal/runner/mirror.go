@@ -93,7 +93,7 @@ func (s *Session) beginMirror(ctx context.Context, id string, dials api.Drive, t
 func (s *Session) EndMirror(ctx context.Context, drive, to string, pivoted func(context.Context) error) (over bool, err error) {
 	id := jobID(JobMirror, drive, to)
 	j := &job{Session: s, id: id}
-	events, stop := s.Listen(qmp.EventJobStatusChange, eventCompleted)
+	events, stop := s.Listen(jobEvents...)
 	defer stop()
 	j.events = events
 	info, err := j.info(ctx)

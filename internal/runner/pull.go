@@ -45,7 +45,7 @@ func (s *Session) pull(ctx context.Context, drive, base string, report func(done
 	}
 	s.blocks.Lock()
 	defer s.blocks.Unlock()
-	s.dropUnused(ctx)
+	s.dropUnused(context.WithoutCancel(ctx))
 	return nil
 }
 

@@ -94,14 +94,17 @@ func (s *Session) moveCompleted(ctx context.Context) error {
 				return nil
 			}
 			info, _ := s.monitor.QueryMigrate(ctx)
-			return fmt.Errorf("QEMU says that it %s: %s", status, info.ErrorDesc)
+			return fmt.Errorf("QEMU says that it %s: %s", status, cmp.Or(info.ErrorDesc, s.said()))
 		case <-s.monitor.Done():
-			return errors.New("QEMU ended meanwhile: " + plain(lastWords(s.machine.QEMULog(), s.begin)))
+			return errors.New("QEMU ended meanwhile: " + s.said())
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
 }
+
+// said is what QEMU wrote last into its log: for some failures that is the only place where it tells why.
+func (s *Session) said() string { return plain(lastWords(s.machine.QEMULog(), s.begin)) }
 
 // forgetMoves drops what is left of an earlier transfer.
 func (s *Session) forgetMoves() {
