@@ -4,32 +4,39 @@
 # Two packages are tested at a time, however many processors there are: a package that boots guests under binary translation
 # uses all it gets, and guests that starve each other run into their deadlines. The two that take longest come first, side
 # by side, so that neither is left over in the end with a processor idle. What go vet finds, lint has found before.
+#
+# What fails is run once more, alone. A test that passes then has met a race, of its own or of what it tests, or an emulated
+# guest that hung: it does not hold a change up, but it is named at the end, as something to be looked into. More than a few
+# failures are no accident, and nothing is run again.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/lib.sh
 source scripts/lib.sh
 
 mkdir -p build
-readonly log=build/test.log
+readonly log=build/test.log events=build/test.json again=build/test.again
+readonly longest=(./test/stories ./test/crash)
 
-# failures prints what failed, once more and together: in a long run it stands far above.
-failures() {
-	printf '\nWhat failed (all of it is in %s):\n' "$log"
-	grep -a -E '^ *--- FAIL:|^FAIL[[:space:]]+[^[:space:]]|^panic:' "$log" || say "  go test itself: see the lines above"
+# unsteady names the tests that failed, and passed when they were run again.
+unsteady() {
+	local names
+	names=$(awk '$4 > 0 && $2 > $4 {sub(/:$/, "", $1); print "  " $1}' "$again" 2>/dev/null) || true
+	[[ -z $names ]] || printf '\nFailed, then passed alone: a race to be looked into (see %s):\n%s\n' "$log" "$names"
 }
 
 # slowest prints the packages that took longest, so that a growing run is noticed where it grows.
 slowest() {
 	printf '\nThe slowest packages:\n'
-	awk '/^(ok|FAIL)[[:space:]]/ && $3 ~ /^[0-9.]+s$/ {printf "%9.1f s  %s\n", $3, $2}' "$log" | sort -rn | head -n 8
+	grep -E '"Action":"(pass|fail)"' "$events" | grep -v '"Test":' |
+		sed -n -E 's/.*"Package":"([^"]+)","Elapsed":([0-9.]+).*/\2 \1/p' | sort -rn | head -n 8 |
+		awk '{printf "%9.1f s  %s\n", $1, $2}'
 }
 
-readonly longest=(./test/stories ./test/crash)
-
+rm -f "$again"
 status=0
-go test -p 2 -vet=off -timeout 25m "$@" "${longest[@]}" ./... 2>&1 | tee "$log" || status=$?
+go tool -modfile=tools/go.mod gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary skipped --no-color --jsonfile "$events" \
+	--rerun-fails=1 --rerun-fails-max-failures=6 --rerun-fails-report "$again" \
+	--packages "${longest[*]} ./..." -- -count=1 -p 2 -vet=off -timeout 25m "$@" 2>&1 | tee "$log" || status=$?
 slowest
-if [[ $status -ne 0 ]]; then
-	failures
-fi
+unsteady
 exit "$status"

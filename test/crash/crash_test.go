@@ -46,10 +46,12 @@ func TestCrash(t *testing.T) {
 	program := needs(t)
 	first := rand.IntN(2)
 	t.Logf("operations fail at places %d, %d … of each", first+1, first+3)
+	var ran atomic.Int64
 	t.Run("operations", func(t *testing.T) {
 		for _, op := range operations {
 			t.Run(op.name, func(t *testing.T) {
 				t.Parallel()
+				ran.Add(1)
 				guest := still
 				if op.asks {
 					guest = tiny
@@ -67,9 +69,13 @@ func TestCrash(t *testing.T) {
 		}
 		t.Run("at random", func(t *testing.T) {
 			t.Parallel()
+			ran.Add(1)
 			walk(newWorld(t, program, still(t)))
 		})
 	})
+	if chosen := ran.Load() <= int64(len(operations)); chosen {
+		return // somebody is after a few of them
+	}
 	if n := kills.Load(); n < leastKills && !t.Failed() {
 		t.Errorf("daemons were killed %d times, want %d at least", n, leastKills)
 	}
