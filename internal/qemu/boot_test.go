@@ -22,7 +22,7 @@ import (
 )
 
 // bootLimit bounds a guest that hangs; no test waits for it otherwise.
-const bootLimit = 3 * time.Minute
+const bootLimit = 4 * time.Minute
 
 // TestGuestSeesItsHardware boots a real guest with a drive on each type of
 // controller, and asks it what it sees.
@@ -46,9 +46,12 @@ func TestGuestSeesItsHardware(t *testing.T) {
 	for _, test := range tests {
 		t.Run(string(test.arch)+" "+strings.Split(test.set, "|")[0], func(t *testing.T) {
 			g := bootTiny(t, test.arch, "drives.disk0=none|"+test.set)
-			for _, disk := range []string{"/dev/sda", "/dev/sdb", "/dev/sdc", "/dev/nvme0n1"} {
+			for _, disk := range []string{"/dev/sda", "/dev/sdb", "/dev/sdc"} {
 				g.ask("wait " + disk + " 30")
 			}
+			// Without MSI, as on RISC-V, QEMU 7.2 loses an interrupt of its NVMe controller now and then; Linux looks by
+			// itself, but only after thirty seconds for each command.
+			g.ask("wait /dev/nvme0n1 120")
 			disks, nics := strings.Join(g.ask("disks"), "\n")+"\n", strings.Join(g.ask("nics"), "\n")
 			for _, serial := range test.disks {
 				if strings.Count(disks, " "+serial+" ") != 1 {
