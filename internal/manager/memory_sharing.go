@@ -46,8 +46,8 @@ func (m *Manager) offerMemory(ctx context.Context) (offered int64) {
 			continue // most do not, and reading their records would cost more than all else here
 		}
 		object, err := m.inv.Get(ctx, uuid)
-		if err != nil {
-			continue
+		if err != nil || object.Value.Status.Memory == nil {
+			continue // it is about to start, or has ended: what is done could not be put down
 		}
 		objects[uuid] = object
 		if memory := object.Value.Spec.Memory; memory.Sharing == api.SharingOn || memory.Sharing == api.SharingSmart {
