@@ -60,6 +60,7 @@ func (s *Session) addImage(ctx context.Context, overlay Overlay) (node string, e
 // addOpened makes the node of an image that is open, of qemu.FormatNode, and that of its file, used as the drive says.
 func (s *Session) addOpened(ctx context.Context, format map[string]any, image *os.File, dials api.Drive) error {
 	node, _ := format["node-name"].(string)
+	ctx = context.WithoutCancel(ctx) // it is there then, whole, or not at all
 	added, err := s.monitor.AddFD(ctx, nil, image, image.Name())
 	if err != nil {
 		return err
@@ -69,7 +70,7 @@ func (s *Session) addOpened(ctx context.Context, format map[string]any, image *o
 		return errors.Join(err, s.monitor.RemoveFD(ctx, added.Set, -1))
 	}
 	if err := s.monitor.BlockdevAdd(ctx, qemu.Dial(format, dials)); err != nil {
-		s.dropNode(context.WithoutCancel(ctx), node)
+		s.dropNode(ctx, node)
 		return err
 	}
 	return nil

@@ -60,14 +60,18 @@ func (s *Session) SaveLive(ctx context.Context, w io.Writer, atInstant func(cont
 	l := &live{Session: s, atInstant: atInstant, report: report, w: w}
 	way := l.precopy
 	l.way = LivePrecopy
-	if s.monitor.SetMigrateCapabilities(ctx, map[string]bool{"background-snapshot": true}) == nil {
+	after := context.WithoutCancel(ctx)
+	if s.monitor.SetMigrateCapabilities(after, map[string]bool{"background-snapshot": true}) == nil {
 		l.way, way = LiveBackground, l.background
 	}
 	err = way(ctx)
 	// Whatever happened, the guest is not left standing.
-	after := context.WithoutCancel(ctx)
 	err = errors.Join(err, s.monitor.AwaitFinalized(after), s.letGo(after), s.awaitRunning(after))
-	return Standstill{Way: l.way, Stood: stood(events, stop)}, err
+	if err != nil {
+		stop()
+		return Standstill{}, err
+	}
+	return Standstill{Way: l.way, Stood: stood(events, stop)}, nil
 }
 
 // live is a state that is being written.
@@ -97,7 +101,7 @@ func (l *live) background(ctx context.Context) error {
 		return err
 	}
 	// QEMU lets the guest go on by itself when it has what it needs.
-	if err := l.monitor.Migrate(ctx, "fd:"+transfer); err != nil {
+	if err := l.beginMigration(ctx); err != nil {
 		return err
 	}
 	return l.drain(ctx, read, nil)
@@ -110,7 +114,7 @@ func (l *live) precopy(ctx context.Context) error {
 	capabilities := func(on bool) map[string]bool {
 		return map[string]bool{"pause-before-switchover": on, "auto-converge": on}
 	}
-	if err := l.monitor.SetMigrateCapabilities(ctx, capabilities(true)); err != nil {
+	if err := l.monitor.SetMigrateCapabilities(after, capabilities(true)); err != nil {
 		return err
 	}
 	defer func() { _ = l.monitor.SetMigrateCapabilities(after, capabilities(false)) }()
@@ -124,29 +128,10 @@ func (l *live) precopy(ctx context.Context) error {
 	}
 	events, stop := l.Listen(qmp.EventMigration, "MIGRATION_PASS")
 	defer stop()
-	if err := l.monitor.Migrate(ctx, "fd:"+transfer); err != nil {
+	if err := l.beginMigration(ctx); err != nil {
 		return err
 	}
 	return l.drain(ctx, read, func(ctx context.Context) error { return l.switchOver(ctx, events) })
-}
-
-// openTransfer makes the pipe that QEMU writes a state into, and sets no limit to how
-// fast.
-func (s *Session) openTransfer(ctx context.Context) (read *os.File, err error) {
-	s.forgetMoves()
-	read, write, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer write.Close() // QEMU has a duplicate
-	err = s.monitor.SendFile(ctx, transfer, write)
-	if err == nil {
-		err = s.monitor.SetMigrateParameters(ctx, map[string]any{"max-bandwidth": int64(1) << 50})
-	}
-	if err != nil {
-		return nil, errors.Join(err, read.Close())
-	}
-	return read, nil
 }
 
 // drain passes on what QEMU writes, until it has written all, while beside runs, which
@@ -176,7 +161,7 @@ func (l *live) drain(ctx context.Context, read *os.File, beside func(context.Con
 	if cause := context.Cause(working); err != nil && cause != nil {
 		_ = read.Close() // so that QEMU does not wait for a reader before it cancels
 		<-aside
-		l.giveUp(context.WithoutCancel(ctx))
+		l.giveUp(ctx)
 		return cause
 	}
 	if err := l.moveCompleted(ctx); err != nil {
@@ -185,15 +170,6 @@ func (l *live) drain(ctx context.Context, read *os.File, beside func(context.Con
 		return err
 	}
 	return <-aside
-}
-
-// giveUp ends what QEMU writes, and returns when it has.
-func (l *live) giveUp(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, ending)
-	defer cancel()
-	if l.monitor.MigrateCancel(ctx) == nil {
-		_ = l.moveCompleted(ctx) // it was not
-	}
 }
 
 // switchOver waits until QEMU has stopped the guest for the last part, takes the

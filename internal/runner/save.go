@@ -18,23 +18,15 @@ const transfer = "panal-state"
 // Report is called now and then with the bytes of memory that are written and
 // those there are. The machine stays paused; after a failure it can be resumed.
 func (s *Session) Save(ctx context.Context, w io.Writer, report func(done, total int64)) error {
-	s.forgetMoves()
-	read, write, err := os.Pipe()
+	if err := s.leavePostmigrate(ctx); err != nil {
+		return err
+	}
+	read, err := s.openTransfer(ctx)
 	if err != nil {
 		return err
 	}
 	defer read.Close()
-	if err := s.monitor.SendFile(ctx, transfer, write); err != nil {
-		return errors.Join(err, write.Close())
-	}
-	if err := write.Close(); err != nil { // QEMU has a duplicate
-		return err
-	}
-	// The default limit is meant for networks.
-	if err := s.monitor.SetMigrateParameters(ctx, map[string]any{"max-bandwidth": int64(1) << 50}); err != nil {
-		return err
-	}
-	if err := s.monitor.Migrate(ctx, "fd:"+transfer); err != nil {
+	if err := s.beginMigration(ctx); err != nil {
 		return err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = read.Close() })
@@ -44,13 +36,61 @@ func (s *Session) Save(ctx context.Context, w io.Writer, report func(done, total
 	endReports()
 	if err != nil {
 		_ = read.Close() // so that QEMU does not wait for a reader before it cancels
-		err = errors.Join(err, s.monitor.MigrateCancel(context.WithoutCancel(ctx)))
+		s.giveUp(ctx)
 		return cmp.Or(context.Cause(ctx), err)
 	}
 	if err := s.moveCompleted(ctx); err != nil {
 		return err
 	}
 	return s.monitor.AwaitFinalized(ctx)
+}
+
+// leavePostmigrate brings a machine whose state was written before, for nothing in the end, back to being merely paused: QEMU does
+// not write another one of it before it has run, if only for a moment.
+func (s *Session) leavePostmigrate(ctx context.Context) error {
+	_, state, err := s.Running(ctx)
+	if err != nil || state != "postmigrate" {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(s.monitor.Cont(ctx), s.monitor.Stop(ctx))
+}
+
+// beginMigration has QEMU begin to write into the pipe that it was given. It is not to be cut off: what is said to have begun
+// can be ended.
+func (s *Session) beginMigration(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return s.monitor.Migrate(context.WithoutCancel(ctx), "fd:"+transfer)
+}
+
+// giveUp ends what QEMU writes, and returns when it has. Whether ctx is cancelled is nothing to it.
+func (s *Session) giveUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
+	defer cancel()
+	if s.monitor.MigrateCancel(ctx) == nil {
+		_ = s.moveCompleted(ctx) // it was not
+	}
+}
+
+// openTransfer makes the pipe that QEMU writes a state into, and sets no limit to how
+// fast: the default one is meant for networks.
+func (s *Session) openTransfer(ctx context.Context) (read *os.File, err error) {
+	s.forgetMoves()
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	defer write.Close() // QEMU has a duplicate
+	err = s.monitor.SendFile(ctx, transfer, write)
+	if err == nil {
+		err = s.monitor.SetMigrateParameters(ctx, map[string]any{"max-bandwidth": int64(1) << 50})
+	}
+	if err != nil {
+		return nil, errors.Join(err, read.Close())
+	}
+	return read, nil
 }
 
 // Restore reads a state that Save has written into a QEMU that was started to
