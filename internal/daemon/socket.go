@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -42,10 +43,7 @@ func makeSocket(path string, group int) (net.Listener, error) {
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	// It must not be open to others for even a moment.
-	before := syscall.Umask(0o177)
-	listener, err := net.Listen("unix", path)
-	syscall.Umask(before)
+	listener, err := (&net.ListenConfig{Control: ownAlone}).Listen(context.Background(), "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -56,4 +54,12 @@ func makeSocket(path string, group int) (net.Listener, error) {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
+}
+
+// ownAlone keeps a socket from being open to others for even a moment: Linux gives the file that is made for it the mode that
+// the socket has. The umask would do that, too, but it is that of all threads, and machines may be starting.
+func ownAlone(_, _ string, socket syscall.RawConn) error {
+	var failed error
+	err := socket.Control(func(fd uintptr) { failed = syscall.Fchmod(int(fd), 0o600) })
+	return errors.Join(err, failed)
 }
