@@ -260,10 +260,14 @@ func (m *Manager) stop(ctx context.Context, r *task.Run, object inventory.Object
 	})
 }
 
-// powerOff ends a run and waits until the record says so.
+// powerOff ends a run and waits until the record says so. Once begun it is not cut off, but by the daemon's end where ctx
+// has one.
 func (m *Manager) powerOff(ctx context.Context, run *run, reason api.EndReason) error {
 	if err := run.PowerOff(ctx, reason); err != nil {
 		return fmt.Errorf("power it off: %w", err)
+	}
+	if ctx.Done() != nil {
+		ctx = m.base
 	}
 	return m.awaitEnd(ctx, run)
 }

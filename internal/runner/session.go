@@ -148,8 +148,13 @@ func (s *Session) Console(name string) *console.Hub { return s.hubs[name] }
 const quitWithin = 10 * time.Second
 
 // PowerOff ends the run for a reason, and waits until it has ended. QEMU is
-// asked first, so that its images are flushed, and killed if it does not hear.
+// asked first, so that its images are flushed, and killed if it does not hear. Begun it is not
+// cut off: a QEMU that was asked to end must not be killed because nobody waits for it any more.
 func (s *Session) PowerOff(ctx context.Context, reason api.EndReason) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	ctx = context.WithoutCancel(ctx)
 	s.because(reason, "")
 	asking, cancel := context.WithTimeout(ctx, quitWithin)
 	defer cancel()
