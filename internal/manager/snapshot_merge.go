@@ -238,6 +238,8 @@ func (m *Manager) merge(ctx context.Context, object inventory.Object, step snaps
 	} else if err := mergeOff(ctx, dir, drive, step, m.driveKeys(object.Key, drive), report); err != nil {
 		return fmt.Errorf("merge %s and %s: %w", step.Upper, step.Lower, err)
 	}
+	// What was merged is put down, and takes up no more space, also when it is to give way now.
+	ctx = context.WithoutCancel(ctx)
 	if err := fault.At(ctx, "merge.copied"); err != nil {
 		return err
 	}
