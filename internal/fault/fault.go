@@ -13,6 +13,7 @@
 //	kill:*@17          ... at the 17th place passed, whatever its name
 //	fail:create.disk   the place returns an error, every time from the first on
 //	nospace:*@3        the place returns ENOSPC, from the third on
+//	cancel:*@17        what goes on is cancelled there, once, as by its user
 //	wait:stream.begun  stand still there until what goes on is cancelled
 //	trace:/tmp/places  append the name of every place passed to a file
 //	file:/tmp/plan     the plan that is in a file (put there by a rename) when a
@@ -48,7 +49,10 @@ type rule struct {
 	read  os.FileInfo
 }
 
-type planKey struct{}
+type (
+	planKey   struct{}
+	cancelKey struct{}
+)
 
 // Parse reads a plan in the language of the package comment.
 func Parse(text string) (*Plan, error) {
@@ -75,7 +79,7 @@ func parseRule(word string) (*rule, error) {
 	switch action {
 	case "trace", "file":
 		return r, nil
-	case "kill", "fail", "nospace", "wait":
+	case "kill", "fail", "nospace", "cancel", "wait":
 	default:
 		return nil, fmt.Errorf("fault %q: there is no action %q", word, action)
 	}
@@ -96,6 +100,11 @@ func parseRule(word string) (*rule, error) {
 // With returns a context under which the plan is carried out.
 func With(ctx context.Context, plan *Plan) context.Context {
 	return context.WithValue(ctx, planKey{}, plan)
+}
+
+// Cancellable returns a context of work that a plan may cancel by calling cancel.
+func Cancellable(ctx context.Context, cancel func()) context.Context {
+	return context.WithValue(ctx, cancelKey{}, cancel)
 }
 
 // Begin returns a context for work that begins now: if the plan is in a file, the work keeps
@@ -120,12 +129,19 @@ func At(ctx context.Context, place string) error {
 	if plan == nil {
 		return nil
 	}
-	err := plan.at(place)
-	if errors.Is(err, errWait) {
+	switch err := plan.at(place); {
+	case errors.Is(err, errWait):
 		<-ctx.Done()
 		return context.Cause(ctx)
+	case errors.Is(err, errCancel):
+		// Nothing is said of it here: the work has to notice by itself, or to be done.
+		if cancel, ok := ctx.Value(cancelKey{}).(func()); ok {
+			cancel()
+		}
+		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 func (p *Plan) at(place string) error {
@@ -149,7 +165,7 @@ func (r *rule) at(place string) error {
 	if matched, _ := path.Match(r.pattern, place); !matched {
 		return nil
 	}
-	if r.passed++; r.passed < r.from {
+	if r.passed++; r.passed < r.from || r.action == "cancel" && r.passed > r.from {
 		return nil
 	}
 	return strike(r.action, place)
@@ -183,8 +199,11 @@ func (r *rule) readFile() error {
 	return nil
 }
 
-// errWait asks for standing still, which must not keep others from passing places.
-var errWait = errors.New("stand still")
+// What is done without the plan's lock: standing still must not keep others from passing places.
+var (
+	errWait   = errors.New("stand still")
+	errCancel = errors.New("cancel")
+)
 
 func strike(action, place string) error {
 	switch action {
@@ -194,6 +213,8 @@ func strike(action, place string) error {
 		select {}
 	case "wait":
 		return errWait
+	case "cancel":
+		return errCancel
 	case "nospace":
 		return fmt.Errorf("at %s: %w", place, syscall.ENOSPC)
 	}

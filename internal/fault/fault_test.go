@@ -41,6 +41,20 @@ func TestRulesStrikeWhereTheySay(t *testing.T) {
 	}
 }
 
+func TestWorkIsCancelledOnceAndNotToldByThePlace(t *testing.T) {
+	plan, err := Parse("cancel:save.*@2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancelled := 0
+	ctx := Cancellable(With(context.Background(), plan), func() { cancelled++ })
+	for i, want := range []int{0, 1, 1} {
+		if err := At(ctx, "save.write"); err != nil || cancelled != want {
+			t.Errorf("place %d: %v, cancelled %d times, want %d", i+1, err, cancelled, want)
+		}
+	}
+}
+
 func TestAPlanInAFileIsTheOneThatIsThere(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "plan")
 	plan, err := Parse("file:" + file)

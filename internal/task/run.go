@@ -35,6 +35,7 @@ type Run struct {
 
 func newRun(m *Manager, record Record, revision state.Revision) *Run {
 	ctx, cancel := context.WithCancelCause(fault.Begin(m.base))
+	ctx = fault.Cancellable(ctx, func() { cancel(errCancelled) })
 	return &Run{manager: m, id: record.ID, ctx: ctx, cancel: cancel, record: record, revision: revision, over: make(chan struct{}), full: make(chan struct{})}
 }
 

@@ -64,6 +64,9 @@ func TestCrash(t *testing.T) {
 					if i%2 == first || everyPlace() {
 						w.fail(op, i+1, place)
 					}
+					if i%2 != first || everyPlace() {
+						w.cancelAt(op, i+1, place)
+					}
 				}
 			})
 		}
@@ -81,8 +84,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// everyPlace tells whether operations are to fail at every place: without it they do at every other one, beginning
-// with the first or the second by chance, which spares a quarter of the time. Killed they are at every place.
+// everyPlace tells whether operations are to fail, and to be cancelled, at every place: without it they fail at every other one,
+// beginning with the first or the second by chance, and are cancelled at those between. Killed they are at every place.
 func everyPlace() bool { return os.Getenv("PANAL_FULL_SCALE") != "" }
 
 // learn carries an operation out once and returns the places that it passes.
@@ -142,6 +145,19 @@ func (w *world) fail(op operation, number int, place string) {
 	if number/2%2 == 0 {
 		action, kind = "nospace", api.KindNoSpace
 	}
+	w.disturb(op, number, place, action, kind)
+}
+
+// cancelAt has the user cancel an operation at a place: it is done all the same, or nothing of it is.
+func (w *world) cancelAt(op operation, number int, place string) {
+	w.t.Helper()
+	w.disturb(op, number, place, "cancel", api.KindCancelled)
+}
+
+// disturb carries an operation out with a daemon that meets with something at a place. Where it ends in an error, that is of
+// some kind.
+func (w *world) disturb(op operation, number int, place, action string, kind api.Kind) {
+	w.t.Helper()
 	w.must(op.ready(w))
 	before, _ := w.find(subject)
 	w.arm(fmt.Sprintf("%s:*@%d", action, number))
