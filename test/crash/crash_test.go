@@ -44,8 +44,8 @@ func needs(t *testing.T) (program string) {
 // ones, and counts.
 func TestCrash(t *testing.T) {
 	program := needs(t)
-	first := rand.IntN(2)
-	t.Logf("operations fail at places %d, %d … of each", first+1, first+3)
+	first := rand.IntN(4)
+	t.Logf("operations fail at places %d, %d … of each, and are cancelled at %d, %d …", first+1, first+5, (first+2)%4+1, (first+2)%4+5)
 	var ran atomic.Int64
 	t.Run("operations", func(t *testing.T) {
 		for _, op := range operations {
@@ -61,10 +61,10 @@ func TestCrash(t *testing.T) {
 				t.Logf("its places: %s", strings.Join(places, " "))
 				for i, place := range places {
 					w.kill(op, i+1, place)
-					if i%2 == first || everyPlace() {
+					if i%4 == first || everyPlace() {
 						w.fail(op, i+1, place)
 					}
-					if i%2 != first || everyPlace() {
+					if i%4 == (first+2)%4 || everyPlace() {
 						w.cancelAt(op, i+1, place)
 					}
 				}
@@ -84,8 +84,8 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// everyPlace tells whether operations are to fail, and to be cancelled, at every place: without it they fail at every other one,
-// beginning with the first or the second by chance, and are cancelled at those between. Killed they are at every place.
+// everyPlace tells whether operations are to fail, and to be cancelled, at every place: without it they do the one or the other
+// at every other place, in turn, beginning by chance. Killed they are at every place.
 func everyPlace() bool { return os.Getenv("PANAL_FULL_SCALE") != "" }
 
 // learn carries an operation out once and returns the places that it passes.
@@ -142,7 +142,7 @@ func (w *world) died(ended error) {
 func (w *world) fail(op operation, number int, place string) {
 	w.t.Helper()
 	action, kind := "fail", api.KindInternal
-	if number/2%2 == 0 {
+	if number/4%2 == 0 {
 		action, kind = "nospace", api.KindNoSpace
 	}
 	w.disturb(op, number, place, action, kind)
