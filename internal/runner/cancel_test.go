@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/panalvm/panal/api"
 )
@@ -184,4 +185,25 @@ func TestAMachineIsSavedWhoseImagesAreMerged(t *testing.T) {
 	if err := save(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestAJobThatStays waits for the end of a job that QEMU does not end, for no longer than it is told to: it does not begin to cancel it
+// anew.
+func TestAJobThatStays(t *testing.T) {
+	b := threeLayers(t)
+	b.throttle(1)
+	cancel, ended := b.slowly(func(ctx context.Context, report func(done, total int64)) error {
+		return b.Pull(ctx, "d", "", report)
+	})
+	j := &job{Session: b.Session, id: jobID(JobPull, "d", ""), vanishes: true}
+	waiting, stop := context.WithTimeoutCause(t.Context(), time.Millisecond, errStays)
+	defer stop()
+	if _, err := j.await(waiting); !errors.Is(err, errStays) {
+		t.Errorf("it ended with %v", err)
+	}
+	if info, err := j.info(t.Context()); err != nil || info == nil {
+		t.Errorf("the job is gone: %v", err)
+	}
+	cancel(context.Canceled)
+	<-ended
 }

@@ -98,6 +98,9 @@ const progressEvery = 250 * time.Millisecond
 // ending bounds how long QEMU may take to end a job that was cancelled.
 const ending = time.Minute
 
+// errStays is a job that QEMU does not end. It is no cancellation, which would be tried again and again.
+var errStays = errors.New("QEMU was told to cancel it, and has not")
+
 // openJob finds a job, or begins it. A job of another purpose on the same drive is a
 // problem. The caller calls stop in the end.
 func (s *Session) openJob(ctx context.Context, id string, begin func() error, report func(done, total int64)) (j *job, stop func(), err error) {
@@ -262,7 +265,7 @@ func (j *job) abandon(ctx context.Context) error {
 // end cancels a job, waits until it has ended, and takes it off QEMU's list, unless it was done before it could be cancelled:
 // then its error is empty, and it stays for who asks for it. Whether ctx is cancelled is nothing to it.
 func (j *job) end(ctx context.Context) (*qmp.JobInfo, error) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), ending)
+	ctx, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), ending, errStays)
 	defer stop()
 	refused := j.monitor.JobCancel(ctx, j.id)
 	info, err := j.await(ctx)
