@@ -17,26 +17,46 @@ mkdir -p build
 readonly log=build/test.log events=build/test.json again=build/test.again
 readonly longest=(./test/stories ./test/crash)
 
-# unsteady names the tests that failed, and passed when they were run again.
+# unsteady names the tests that failed, and passed when they were run again. Without a failure there is no report.
 unsteady() {
+	[[ -s $again ]] || return 0
 	local names
-	names=$(awk '$4 > 0 && $2 > $4 {sub(/:$/, "", $1); print "  " $1}' "$again" 2>/dev/null) || true
+	names=$(awk '$2 > $4 {sub(/:$/, "", $1); print "  " $1}' "$again")
 	[[ -z $names ]] || printf '\nFailed, then passed alone: a race to be looked into (see %s):\n%s\n' "$log" "$names"
+}
+
+# cut_off names the packages whose tests were not all heard of: those whose program was killed, or ended by itself. What it had yet
+# to run was run by nobody, and that what failed passes when it is run again says nothing of that.
+cut_off() {
+	awk -F '"' '
+		$6 != "Action" {next}
+		$14 == "Test" && $8 == "run" {begun[$12]++}
+		$14 == "Test" && $8 ~ /^(pass|fail|skip)$/ {ended[$12]++}
+		$14 == "Test" && $8 == "fail" {failed[$12]++}
+		$14 != "Test" && $8 == "fail" {broken[$12]++}
+		END {
+			for (package in begun) if (begun[package] != ended[package]) print "  " package
+			for (package in broken) if (!failed[package] && begun[package] == ended[package]) print "  " package
+		}' "$events"
 }
 
 # slowest prints the packages that took longest, so that a growing run is noticed where it grows.
 slowest() {
 	printf '\nThe slowest packages:\n'
-	grep -E '"Action":"(pass|fail)"' "$events" | grep -v '"Test":' |
-		sed -n -E 's/.*"Package":"([^"]+)","Elapsed":([0-9.]+).*/\2 \1/p' | sort -rn | head -n 8 |
-		awk '{printf "%9.1f s  %s\n", $1, $2}'
+	sed -n -E '/"Test":/!s/.*"Action":"(pass|fail)".*"Package":"([^"]+)","Elapsed":([0-9.]+).*/\3 \2/p' "$events" |
+		sort -rn | head -n 8 | awk '{printf "%9.1f s  %s\n", $1, $2}'
 }
 
-rm -f "$again"
+rm -f "$again" "$events"
 status=0
 go tool -modfile=tools/go.mod gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary skipped --no-color --jsonfile "$events" \
 	--rerun-fails=1 --rerun-fails-max-failures=6 --rerun-fails-report "$again" \
 	--packages "${longest[*]} ./..." -- -count=1 -p 2 -vet=off -timeout 25m "$@" 2>&1 | tee "$log" || status=$?
 slowest
 unsteady
+unheard=$(cut_off)
+if [[ -n $unheard ]]; then
+	printf '\nEnded before all their tests had (see %s):\n%s\n' "$log" "$unheard"
+	status=1
+fi
 exit "$status"
